@@ -1,0 +1,60 @@
+"""Checks of what users pass in: each says what, which and what to do, before anything changes."""
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+LATENESS = 5.0  # seconds by which an event may be ahead of the latest `now`
+
+
+def checked_float(value: Any, what: str) -> float:
+    """Return a real number as a float; text and None are refused, not parsed."""
+    if isinstance(value, int | float | np.number | np.bool_) and not isinstance(value, complex | np.complexfloating):
+        return float(value)
+    raise ValueError(f"{what} = {value!r} is not a number")
+
+
+def checked_floats(values: Any, what: str, size: int) -> NDArray[np.float64]:
+    """Return `size` real numbers as float64 `[size]`."""
+    array = np.asarray(values)
+    if array.dtype.kind not in "biuf" and array.size:
+        raise ValueError(f"{what} must be numbers; got {array.dtype} such as {array.reshape(-1)[0]!r}")
+    if array.shape != (size,):
+        raise ValueError(f"{what} must have one entry an event, shape ({size},); got shape {array.shape}")
+    return np.ascontiguousarray(array, np.float64)
+
+
+def checked_int(value: Any, what: str, low: int, high: int | None = None) -> int:
+    """Return an integer of [low, high]; bools and floats are refused."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise ValueError(f"{what} = {value!r} is not an integer")
+    if value < low or (high is not None and value > high):
+        bounds = f"at least {low}" if high is None else f"in [{low}, {high}]"
+        raise ValueError(f"{what} must be {bounds}; got {value}")
+    return int(value)
+
+
+def checked_now(now: Any, latest: float | None) -> float:
+    """Return the caller's present: finite, and not before the latest one."""
+    value = checked_float(now, "now")
+    if not math.isfinite(value):
+        raise ValueError(f"now = {value} is not a finite time in seconds")
+    if latest is not None and value < latest:
+        raise ValueError(f"now = {value} runs backwards: the latest was {latest}; `at` may be in the past, `now` not")
+    return value
+
+
+def checked_at(at: Any, latest: float | None) -> None:
+    """Check when events happened: finite, at most 5 s after the latest `now`."""
+    times = np.atleast_1d(np.asarray(at))
+    if times.dtype.kind not in "iuf":
+        raise ValueError(f"at = {at!r} is not a time in seconds")
+    wrong = ~np.isfinite(times)
+    if wrong.any():
+        raise ValueError(f"at = {times[wrong][0]} is not a finite time in seconds")
+    if latest is not None and times.size and times.max() > latest + LATENESS:
+        raise ValueError(
+            f"at = {times.max()} is more than {LATENESS:g} s after the latest now, {latest}; call with the new now first"
+        )

@@ -1,0 +1,88 @@
+"""The one float64 array of a bandit: a row a statistic, a column an arm, and the rules for sharing it among threads.
+
+`table [S, capacity + 1]`. Row STAMP holds the generation of the arm that owns the column, or a negative mark. The last
+column belongs to the table: `table[STAMP, -1]` counts the events learnt. All else belongs to the model.
+
+An arm is addressed by its handle, `column | generation << 32`: a kernel that meets another stamp than the handle's has
+come too late (the arm was retired, or the table grew and moved) and changes nothing. Every kernel here holds the GIL,
+so each is atomic among Python threads; a move copies and marks in one of them, so that no update is lost between.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._numba import kernel
+
+Table = NDArray[np.float64]
+Handles = NDArray[np.int64]
+
+STAMP = 0
+VACANT = -1.0  # a column without an arm
+MOVED = -2.0  # an array that has been replaced by a larger one
+
+OK, STALE, BAD_REWARD, BAD_WEIGHT, REPEATED = 0, 1, 2, 3, 4  # what a kernel answers
+
+
+def new_table(statistics: int, capacity: int) -> Table:
+    """Make a table without arms, with `statistics` rows beside the stamp."""
+    table = np.zeros((1 + statistics, capacity + 1))
+    table[STAMP, :capacity] = VACANT
+    return table
+
+
+@kernel
+def move(old: Table, new: Table) -> None:
+    """Copy into a larger table and mark the old one as moved, so that late writers retry on the new one."""
+    arms = old.shape[1] - 1
+    for s in range(old.shape[0]):
+        for column in range(arms):
+            new[s, column] = old[s, column]
+        new[s, -1] = old[s, -1]
+    for column in range(arms):
+        old[STAMP, column] = MOVED
+
+
+@kernel
+def vacate(table: Table, handles: Handles) -> None:
+    """Mark the columns of retired arms as free."""
+    for i in range(handles.size):
+        table[STAMP, handles[i] & 0xFFFF_FFFF] = VACANT
+
+
+@kernel
+def occupy(table: Table, handles: Handles, values: Table) -> None:
+    """Give columns to new arms: `values [S - 1]`, the same for each; the stamp is published last."""
+    for i in range(handles.size):
+        column = handles[i] & 0xFFFF_FFFF
+        for s in range(values.size):
+            table[1 + s, column] = values[s]
+        table[STAMP, column] = handles[i] >> 32
+
+
+@kernel
+def is_current(table: Table, handle: int) -> bool:
+    """Whether the handle's arm owns its column; False too for a handle outside the table."""
+    column = handle & 0xFFFF_FFFF
+    return handle >= 0 and column < table.shape[1] - 1 and table[STAMP, column] == handle >> 32
+
+
+@kernel
+def first_stale(table: Table, handles: Handles) -> int:
+    """Position of the first handle whose arm does not own its column, or -1."""
+    for i in range(handles.size):
+        if not is_current(table, handles[i]):
+            return i
+    return -1
+
+
+@kernel
+def first_repeated(handles: Handles, seen: Any) -> int:
+    """Position of the first handle that occurred before, or -1; `seen` is bool `[capacity]`, all False."""
+    for i in range(handles.size):
+        column = handles[i] & 0xFFFF_FFFF
+        if seen[column]:
+            return i
+        seen[column] = True
+    return -1

@@ -1,0 +1,162 @@
+"""Arms by id: which are live, which column of the table each owns, and which ids were retired for ever."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._random import ArmId, uid64
+from ._table import Handles
+from .errors import UnknownArmError
+
+_PLAIN = ({str}, {int}, {str, int}, set())
+_LIMIT = 1 << 63
+
+
+class Live(NamedTuple):
+    """The live arms at one moment: ids, and their handles in the same order."""
+
+    ids: list[ArmId]
+    handles: Handles
+
+
+def checked_ids(ids: Iterable[Any], what: str) -> list[ArmId]:
+    """Return ids as plain strings and integers, or say which one is neither.
+
+    Raises
+    ------
+    ValueError
+        For a bool, a float or anything else, or a single string where several ids are expected.
+    """
+    if isinstance(ids, str | bytes):
+        raise ValueError(f"{what} must be several ids, not one string; write [{ids!r}]")
+    plain = ids.tolist() if isinstance(ids, np.ndarray) else list(ids)
+    if set(map(type, plain)) in _PLAIN and not any(type(id) is int and not -_LIMIT <= id < _LIMIT for id in plain):
+        return plain
+    return [checked_id(id, f"{what}[{i}]") for i, id in enumerate(plain)]
+
+
+def checked_id(id: Any, what: str) -> ArmId:
+    """Return one id as a plain string or integer."""
+    if isinstance(id, str):
+        return str(id)
+    if isinstance(id, int | np.integer) and not isinstance(id, bool):
+        if not -_LIMIT <= id < _LIMIT:
+            raise ValueError(f"{what} = {id} does not fit into 64 bits; use a string")
+        return int(id)
+    raise ValueError(f"{what} = {id!r} is not an arm id: ids are strings or integers, not {type(id).__name__}")
+
+
+class Arms:
+    """Ids and their handles (`column | generation << 32`).
+
+    An id never means another arm: retiring frees its column, which the next arm owns under a higher generation, and
+    keeps its uid among the tombstones, the newest `max_tombstones` of them; `tombstones_dropped` counts the rest.
+
+    Not thread-safe by itself: structural changes are serialised by the owner, look-ups read whole objects only.
+    """
+
+    max_tombstones = 1_000_000
+
+    def __init__(self) -> None:
+        self.handle_of: dict[ArmId, int] = {}
+        self.ids: list[ArmId | None] = []  # by column
+        self.generations: list[int] = []  # by column
+        self.free: list[int] = []
+        self.tombstones: dict[int, None] = {}
+        self.tombstones_dropped = 0
+        self.live = Live([], np.empty(0, np.int64))
+
+    def __len__(self) -> int:
+        return len(self.handle_of)
+
+    def check_new(self, ids: Sequence[ArmId]) -> list[int]:
+        """Check that all ids are new and distinct, and return their uids.
+
+        Raises
+        ------
+        ValueError
+            For an id that is live, was retired, or is given twice.
+        """
+        uids = [uid64(id) for id in ids]
+        seen: dict[int, ArmId] = {}
+        for id, uid in zip(ids, uids, strict=True):
+            if id in self.handle_of:
+                raise ValueError(f"arm {id!r} is already among the {len(self)} arms; nothing was added")
+            if uid in self.tombstones:
+                raise ValueError(
+                    f"arm {id!r} was retired, and an id never means another arm; give the new arm a new id"
+                )
+            if uid in seen:
+                raise ValueError(f"arm {id!r} is given twice; nothing was added")
+            seen[uid] = id
+        return uids
+
+    def capacity_for(self, more: int) -> int:
+        """Columns needed when `more` arms come."""
+        return len(self.ids) + max(0, more - len(self.free))
+
+    def assign(self, count: int) -> Handles:
+        """Take columns for new arms: freed ones first, under a new generation. Published by `publish`."""
+        reused = self.free[len(self.free) - count :] if count <= len(self.free) else list(self.free)
+        del self.free[len(self.free) - len(reused) :]
+        for column in reused:
+            self.generations[column] += 1
+        fresh = range(len(self.ids), len(self.ids) + count - len(reused))
+        self.ids.extend([None] * len(fresh))
+        self.generations.extend([0] * len(fresh))
+        columns = [*reused, *fresh]
+        return np.array([column | self.generations[column] << 32 for column in columns], np.int64)
+
+    def publish(self, ids: Sequence[ArmId], handles: Handles) -> None:
+        """Make new arms visible to look-ups."""
+        for id, handle in zip(ids, handles.tolist(), strict=True):
+            self.ids[handle & 0xFFFF_FFFF] = id
+            self.handle_of[id] = handle
+        self._refresh()
+
+    def retire(self, ids: Sequence[ArmId]) -> None:
+        """Forget live arms for ever; their columns are free for others."""
+        for id in ids:
+            column = self.handle_of.pop(id) & 0xFFFF_FFFF
+            self.ids[column] = None
+            self.free.append(column)
+            self.tombstones[uid64(id)] = None
+        while len(self.tombstones) > self.max_tombstones:
+            del self.tombstones[next(iter(self.tombstones))]
+            self.tombstones_dropped += 1
+        self._refresh()
+
+    def _refresh(self) -> None:
+        self.live = Live(list(self.handle_of), np.array(list(self.handle_of.values()), np.int64))
+
+    def handles(self, ids: Sequence[ArmId]) -> Handles:
+        """Handles of live arms, int64 `[B]`.
+
+        Raises
+        ------
+        UnknownArmError
+            For an id that names no live arm.
+        """
+        try:
+            return np.array(list(map(self.handle_of.__getitem__, ids)), np.int64)
+        except KeyError as error:
+            raise self.unknown(error.args[0]) from None
+
+    def id_at(self, handle: int) -> ArmId | None:
+        """Id of the arm that owns a handle's column now."""
+        return self.ids[handle & 0xFFFF_FFFF]
+
+    def unknown(self, id: ArmId) -> UnknownArmError:
+        """Error for an id that names no live arm."""
+        if uid64(id) in self.tombstones:
+            return UnknownArmError(f"arm {id!r} was retired; drop it from the request")
+        return UnknownArmError(
+            f"unknown arm {id!r}: not among the {len(self)} arms of this bandit; add it with `add_arms` first"
+        )
+
+
+def uid_array(uids: Iterable[int], count: int) -> NDArray[np.uint64]:
+    """Pack uids for kernels, uint64 `[count]`."""
+    return np.fromiter(uids, np.uint64, count)

@@ -1,0 +1,128 @@
+"""Checkpoints: named arrays and plain values to bytes and back. Nothing that executes what it reads.
+
+Layout: magic (8 bytes), format (uint32 little-endian), body length (uint64 little-endian), body, BLAKE2b-128 of all
+before it. The body is one msgpack map: `kind` (str), `config` (map), `values` (map) and `arrays`, a map from name to
+[dtype, shape, little-endian bytes].
+"""
+
+import math
+import struct
+from collections.abc import Callable, Mapping
+from hashlib import blake2b
+from typing import Any, NamedTuple, NoReturn
+
+import msgpack
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import CheckpointError
+
+MAGIC = b"SEEDBED\x1a"
+FORMAT = 1
+_HEADER = struct.Struct("<8sIQ")
+_CHECKSUM = 16
+_DTYPES = {"<f8", "<i8", "<u8", "|u1", "|b1"}
+_MAX_DIMENSIONS = 4
+
+
+class Checkpoint(NamedTuple):
+    """What a checkpoint holds."""
+
+    kind: str
+    config: dict[str, Any]
+    values: dict[str, Any]
+    arrays: dict[str, NDArray[Any]]
+
+
+def pack(checkpoint: Checkpoint) -> bytes:
+    """Write a checkpoint as bytes; the same content gives the same bytes."""
+    arrays = {}
+    for name, array in checkpoint.arrays.items():
+        little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+        if little.dtype.str not in _DTYPES:
+            raise TypeError(f"array {name!r} has dtype {array.dtype}, which checkpoints do not hold")
+        arrays[name] = [little.dtype.str, list(little.shape), memoryview(little.reshape(-1)).cast("B")]
+    body = msgpack.packb(
+        {"kind": checkpoint.kind, "config": checkpoint.config, "values": checkpoint.values, "arrays": arrays}
+    )
+    head = _HEADER.pack(MAGIC, FORMAT, len(body))
+    digest = blake2b(head, digest_size=_CHECKSUM)
+    digest.update(body)
+    return b"".join((head, body, digest.digest()))
+
+
+def unpack(blob: bytes, kind: str) -> Checkpoint:
+    """Read a whole, unaltered checkpoint of one kind. Arrays are writable copies.
+
+    Raises
+    ------
+    CheckpointError
+        For anything else; nothing was loaded.
+    """
+    body = _checked_body(memoryview(blob))
+    try:
+        fields = msgpack.unpackb(body, strict_map_key=False)
+    except (ValueError, msgpack.UnpackException) as error:
+        _refuse(f"the body is not msgpack ({error})")
+    if not isinstance(fields, dict) or set(fields) != {"kind", "config", "values", "arrays"}:
+        _refuse("the body is not a map of kind, config, values and arrays")
+    if fields["kind"] != kind:
+        _refuse(f"it is of kind {fields['kind']!r}, not {kind!r}")
+    for part in ("config", "values", "arrays"):
+        if not isinstance(fields[part], dict):
+            _refuse(f"{part} is not a map")
+    arrays = {name: _array(name, packed) for name, packed in fields["arrays"].items()}
+    return Checkpoint(kind, fields["config"], fields["values"], arrays)
+
+
+def _checked_body(blob: memoryview) -> memoryview:
+    if len(blob) < _HEADER.size + _CHECKSUM:
+        _refuse(f"{len(blob)} bytes are fewer than the {_HEADER.size + _CHECKSUM} of an empty one: it is truncated")
+    magic, version, length = _HEADER.unpack_from(blob)
+    if magic != MAGIC:
+        _refuse(f"it starts with {magic!r}, not {MAGIC!r}")
+    if version > FORMAT:
+        _refuse(f"its format {version} is newer than {FORMAT}, the newest read here")
+    if version < 1:
+        _refuse(f"its format {version} never existed")
+    end = _HEADER.size + length
+    if end + _CHECKSUM != len(blob):
+        state = "truncated" if end + _CHECKSUM > len(blob) else "followed by other bytes"
+        _refuse(f"it declares {end + _CHECKSUM} bytes and has {len(blob)}: it is {state}")
+    if blake2b(blob[:end], digest_size=_CHECKSUM).digest() != bytes(blob[end:]):
+        _refuse("its checksum does not match: bytes were altered")
+    return blob[_HEADER.size : end]
+
+
+def _array(name: Any, packed: Any) -> NDArray[Any]:
+    if not isinstance(packed, list) or len(packed) != 3:
+        _refuse(f"array {name!r} is not [dtype, shape, bytes]")
+    dtype, shape, data = packed
+    if dtype not in _DTYPES or not isinstance(data, bytes) or not isinstance(shape, list):
+        _refuse(f"array {name!r} is not [dtype, shape, bytes] of a known dtype")
+    if len(shape) > _MAX_DIMENSIONS or not all(type(n) is int and n >= 0 for n in shape):
+        _refuse(f"array {name!r} has the impossible shape {shape}")
+    if math.prod(shape) * np.dtype(dtype).itemsize != len(data):
+        _refuse(f"array {name!r} of shape {shape} and dtype {dtype} has {len(data)} bytes")
+    native = np.dtype(dtype).newbyteorder("=")
+    return np.frombuffer(data, dtype).reshape(shape).astype(native)
+
+
+def require(condition: bool, what: str) -> None:
+    """Refuse a checkpoint whose content contradicts itself."""
+    if not condition:
+        _refuse(what)
+
+
+def take(mapping: Mapping[str, Any], name: str, check: Callable[[Any], bool], what: str) -> Any:
+    """Take one value of a checkpoint, or refuse it: missing or not `what`."""
+    if name not in mapping:
+        _refuse(f"{name} is missing")
+    value = mapping[name]
+    if not check(value):
+        _refuse(f"{name} = {value!r:.80} is not {what}")
+    return value
+
+
+def _refuse(why: str) -> NoReturn:
+    raise CheckpointError(f"this checkpoint cannot be read: {why}; nothing was loaded")
