@@ -84,7 +84,9 @@ def _policy(config: dict[str, Any]) -> Any:
 def _arms(values: dict[str, Any], arrays: dict[str, Any]) -> Arms:
     arms = Arms()
     for name, dtype in (("statistics", "f8"), ("uids", "u8"), ("generations", "i8"), ("tombstones", "u8")):
-        require(name in arrays and arrays[name].dtype == np.dtype(dtype), f"array {name!r} is missing or of another type")
+        require(
+            name in arrays and arrays[name].dtype == np.dtype(dtype), f"array {name!r} is missing or of another type"
+        )
     ids = take(values, "ids", lambda v: isinstance(v, list), "a list")
     order = take(values, "order", lambda v: isinstance(v, list), "a list")
     free = take(values, "free", lambda v: isinstance(v, list), "a list")
@@ -104,7 +106,7 @@ def _arms(values: dict[str, Any], arrays: dict[str, Any]) -> Arms:
     arms.tombstones = dict.fromkeys(arrays["tombstones"].tolist())
     arms.tombstones_dropped = take(values, "tombstones_dropped", _is_count, "a count")
     handles = np.array([column | arms.generations[column] << 32 for column in order], np.int64)
-    arms.publish([arms.ids[column] for column in order], handles)  # type: ignore[misc]
+    arms.publish([arms.ids[column] for column in order], handles)
     return arms
 
 

@@ -56,5 +56,5 @@ def checked_at(at: Any, latest: float | None) -> None:
         raise ValueError(f"at = {times[wrong][0]} is not a finite time in seconds")
     if latest is not None and times.size and times.max() > latest + LATENESS:
         raise ValueError(
-            f"at = {times.max()} is more than {LATENESS:g} s after the latest now, {latest}; call with the new now first"
+            f"at = {times.max()} is more than {LATENESS:g} s after the latest now, {latest}; pass the new now first"
         )

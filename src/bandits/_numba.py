@@ -18,7 +18,7 @@ def _compiled(function: Function, *, nogil: bool) -> Function:
     meaning, and decisions must replay. No `parallel`: it crashes under fork and threads.
     """
     global _warned
-    options = {"error_model": "numpy", "nogil": nogil}
+    options: dict[str, Any] = {"error_model": "numpy", "nogil": nogil}
     try:
         compiled: Function = numba.njit(cache=True, **options)(function)
     except RuntimeError:  # numba: "cannot cache function ...: no locator available"

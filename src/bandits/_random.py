@@ -7,6 +7,7 @@ Keys are uint64 values carried as int64: a Python int beyond 2**63 would make nu
 """
 
 from hashlib import blake2b
+from typing import Any
 
 import numpy as np
 
@@ -48,7 +49,7 @@ def base_key(seed: int, replica: str, epoch: int) -> int:
 
 
 @kernel
-def mix64(bits):  # type: ignore[no-untyped-def]
+def mix64(bits: Any) -> Any:
     """Mix 64 bits: the finaliser of SplitMix64 (Stafford's variant 13)."""
     bits = np.uint64(bits)
     bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58_476D_1CE4_E5B9)

@@ -142,7 +142,7 @@ def _log_complement(log_p: float) -> float:
 
 
 @kernel
-def log_beta_tails(a: float, b: float, z: float):  # type: ignore[no-untyped-def]
+def log_beta_tails(a: float, b: float, z: float) -> tuple[float, float, float]:
     """`ln P(theta <= x)`, `ln P(theta > x)` and the log-density of the logit, at x = sigmoid(z), theta ~ Beta(a, b)."""
     log_density = log_beta_density(a, b, z)
     x = sigmoid(z)

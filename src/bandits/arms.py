@@ -10,7 +10,7 @@ from ._random import ArmId, uid64
 from ._table import Handles
 from .errors import UnknownArmError
 
-_PLAIN = ({str}, {int}, {str, int}, set())
+_PLAIN: tuple[set[type], ...] = ({str}, {int}, {str, int}, set())
 _LIMIT = 1 << 63
 
 

@@ -25,7 +25,7 @@ _SPARE = 16  # columns of the smallest table
 @kernel
 def _count(counter: Handles) -> int:
     counter[0] += 1
-    return counter[0] - 1
+    return counter[0] - 1  # type: ignore[no-any-return]
 
 
 class Bandit:
@@ -175,7 +175,7 @@ class Bandit:
             arms = [self._arms.ids[handle & 0xFFFF_FFFF] for handle in chosen.tolist()]
         else:
             arms = [names[position] for position in positions.tolist()]
-        return Decision((self.replica, self.epoch, n), key, int(state.table[0, -1]), arms, chosen, scores.tolist())  # type: ignore[arg-type]
+        return Decision((self.replica, self.epoch, n), key, int(state.table[0, -1]), arms, chosen, scores.tolist())
 
     # learning
 
@@ -345,7 +345,8 @@ class Bandit:
         CheckpointError
             For bytes that are truncated, altered, of another kind or of a newer format. Nothing was loaded.
         """
-        return _checkpointing.load(cls, blob)
+        bandit: Self = _checkpointing.load(cls, blob)
+        return bandit
 
     # checks
 

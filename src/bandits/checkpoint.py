@@ -41,7 +41,7 @@ def pack(checkpoint: Checkpoint) -> bytes:
         little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
         if little.dtype.str not in _DTYPES:
             raise TypeError(f"array {name!r} has dtype {array.dtype}, which checkpoints do not hold")
-        arrays[name] = [little.dtype.str, list(little.shape), memoryview(little.reshape(-1)).cast("B")]
+        arrays[name] = [little.dtype.str, list(little.shape), little.reshape(-1).view(np.uint8).data]
     body = msgpack.packb(
         {"kind": checkpoint.kind, "config": checkpoint.config, "values": checkpoint.values, "arrays": arrays}
     )

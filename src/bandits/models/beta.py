@@ -1,7 +1,7 @@
 """Beta-Bernoulli model: rewards in [0, 1], a Beta posterior an arm."""
 
 from collections.abc import Callable
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -109,14 +109,14 @@ class Beta(BaseModel):
 
 
 @kernel
-def posterior_at(table: Table, handle: int):  # type: ignore[no-untyped-def]
+def posterior_at(table: Table, handle: int) -> tuple[float, float]:
     """Posterior successes and failures of one arm."""
     column = handle & 0xFFFF_FFFF
     return table[_A, column] + table[_SUCCESSES, column], table[_B, column] + table[_FAILURES, column]
 
 
 @kernel
-def evidence_at(table: Table, handle: int):  # type: ignore[no-untyped-def]
+def evidence_at(table: Table, handle: int) -> tuple[float, float]:
     """Weighted rewards of one arm and their number, by weight."""
     column = handle & 0xFFFF_FFFF
     return table[_SUCCESSES, column], table[_SUCCESSES, column] + table[_FAILURES, column]
@@ -139,7 +139,7 @@ def update_one(table: Table, handle: int, reward: float, weight: float) -> int:
 
 
 @kernel
-def check_batch(table: Table, handles: Handles, rewards: Table, weights: Table) -> Any:
+def check_batch(table: Table, handles: Handles, rewards: Table, weights: Table) -> tuple[int, int]:
     """Status and position of the first event that cannot be learnt, or (OK, -1). `weights [B]` or `[1]`."""
     for i in range(handles.size):
         if not is_current(table, handles[i]):

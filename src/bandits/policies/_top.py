@@ -1,8 +1,7 @@
 """The k best, best first: higher score, then smaller uid, so that the order of candidates never matters."""
 
-from numpy.typing import NDArray
-
 import numpy as np
+from numpy.typing import NDArray
 
 from .._numba import kernel
 from .._table import Handles, Table

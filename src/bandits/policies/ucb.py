@@ -151,9 +151,7 @@ def kl_ucb_scores(table: Table, handles: Handles, c: float, out: Table) -> None:
 
 
 @kernel
-def _rank(
-    bounds: Table, handles: Handles, uids: NDArray[np.uint64], positions: Handles, scores: Table
-) -> int:
+def _rank(bounds: Table, handles: Handles, uids: NDArray[np.uint64], positions: Handles, scores: Table) -> int:
     filled = 0
     for i in range(handles.size):
         filled = push(i, bounds[i], handles, uids, filled, positions, scores)

@@ -1,0 +1,211 @@
+"""Simulated worlds with known means, and the loop that plays a policy in them, compiled."""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Annotated, Any, Literal, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from ._inputs import checked_int
+from ._numba import kernel
+from ._random import base_key, fold_in, uid64, uniform
+from ._special import kl_bernoulli
+from ._table import Handles, Table
+from .models.beta import update_one
+from .policies import KLUCB, UCB1, AnyPolicy, Thompson
+from .policies.thompson import beta_best
+from .policies.ucb import kl_ucb_best, ucb1_best
+from .records import Decision
+
+_RULES = {"thompson": 0, "ucb1": 1, "kl_ucb": 2}
+_WORLD = "simulation"  # replica name under which the world's own draws are keyed
+
+
+class Chooser(Protocol):
+    """What can be played: anything that selects an arm and learns its reward."""
+
+    def select(self) -> Decision:
+        """Choose among the arms 0 ... K - 1."""
+
+    def update(self, arm: int, reward: float) -> None:
+        """Learn one reward."""
+
+
+class Bernoulli(BaseModel):
+    """K arms with rewards 0 or 1; the arms' ids are 0 ... K - 1.
+
+    The j-th reward of an arm is the same for every policy played under one seed, so that policies compare in pairs.
+
+    Parameters
+    ----------
+    means
+        Probability of a reward of each arm, [K].
+
+    Examples
+    --------
+    >>> from seedbed.bandits.simulation import Bernoulli
+    >>> round(Bernoulli([.1, .2, .3, .4, .5, .6, .7, .8, .9]).lai_robbins, 6)
+    7.516516
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["bernoulli"] = "bernoulli"
+    means: tuple[Annotated[float, Field(ge=0.0, le=1.0)], ...] = Field(min_length=1)
+
+    def __init__(self, means: Sequence[float], **fields: Any) -> None:
+        super().__init__(means=tuple(means), **fields)
+
+    @property
+    def lai_robbins(self) -> float:
+        """Sum of gap / kl(mean, best): the regret of any consistent policy grows at least as this times ln T.
+
+        References
+        ----------
+        .. [1] T. L. Lai and H. Robbins (1985), "Asymptotically efficient adaptive allocation rules", Advances in
+           Applied Mathematics 6.
+        """
+        best = max(self.means)
+        return math.fsum((best - mean) / kl_bernoulli(mean, best) for mean in self.means if mean < best)
+
+
+class Simulation(NamedTuple):
+    """What came of S runs.
+
+    regret: `[S]` final pseudo-regret of each run, `sum over arms of gap x times chosen`.
+    pulls: `[S, K]` times that each arm was chosen.
+    at: `[P]` steps, log-spaced, at which the regret was noted; the last is the horizon.
+    curve: `[S, P]` pseudo-regret after so many steps.
+    """
+
+    regret: NDArray[np.float64]
+    pulls: NDArray[np.int64]
+    at: NDArray[np.int64]
+    curve: NDArray[np.float64]
+
+
+def simulate(
+    chooser: AnyPolicy | Callable[[int], Chooser],
+    environment: Bernoulli,
+    horizon: int,
+    seeds: Iterable[int],
+    *,
+    points: int = 50,
+    progress: Callable[[Sequence[int]], Iterable[int]] = iter,
+) -> Simulation:
+    """Play a policy against an environment, once a seed.
+
+    Parameters
+    ----------
+    chooser
+        A policy, played in a compiled loop that decides exactly as `Bandit(policy, range(K), seed=seed)` would; or a
+        function from seed to any object with `select` and `update`, played in Python.
+    environment
+        The world.
+    horizon
+        Steps of a run, >= 1.
+    seeds
+        One run each.
+    points
+        Number of steps at which the regret is noted.
+    progress
+        Wraps the seeds to show progress, such as `rich.progress.track` or `tqdm`.
+
+    Returns
+    -------
+    Simulation
+
+    Examples
+    --------
+    >>> from seedbed.bandits import Thompson
+    >>> from seedbed.bandits.simulation import Bernoulli, simulate
+    >>> runs = simulate(Thompson(), Bernoulli([.2, .8]), horizon=1_000, seeds=range(10))
+    >>> bool((runs.pulls[:, 1] > 800).all())
+    True
+    """
+    horizon = checked_int(horizon, "horizon", 1)
+    if isinstance(seeds, int):
+        raise ValueError(f"seeds must be several integers, one a run; write range({seeds}) or [{seeds}]")
+    checked = [checked_int(seed, f"seeds[{i}]", 0, 2**64 - 1) for i, seed in enumerate(seeds)]
+    if not checked:
+        raise ValueError("seeds is empty; give one a run")
+    at = np.unique(np.geomspace(1, horizon, checked_int(points, "points", 1)).round().astype(np.int64))
+    at[-1] = horizon
+    means = np.array(environment.means)
+    pulls = np.zeros((len(checked), means.size), np.int64)
+    curve = np.zeros((len(checked), at.size))
+    compiled = isinstance(chooser, Thompson | UCB1 | KLUCB)
+    run: Iterator[int] = iter(progress(range(len(checked))))
+    for s in run:
+        world = base_key(checked[s], _WORLD, 0)
+        if compiled:
+            _play_compiled(chooser, means, horizon, checked[s], world, at, pulls[s], curve[s])  # type: ignore[arg-type]
+        else:
+            _play(chooser(checked[s]), means, horizon, world, at, pulls[s], curve[s])  # type: ignore[operator]
+    return Simulation(curve[:, -1].copy(), pulls, at, curve)
+
+
+def _play_compiled(
+    policy: AnyPolicy, means: Table, horizon: int, seed: int, world: int, at: Handles, pulls: Handles, curve: Table
+) -> None:
+    uids = np.array([uid64(arm) for arm in range(means.size)], np.uint64)
+    table = policy.model.init(means.size).table
+    table[0, :-1] = 0.0
+    table[1:, :-1] = policy.model.newcomer()[:, None]
+    rule = _RULES[policy.kind]
+    _loop(rule, policy.parameter, table, uids, means, horizon, base_key(seed, "0", 0), world, at, pulls, curve)
+
+
+def _play(chooser: Chooser, means: Table, horizon: int, world: int, at: Handles, pulls: Handles, curve: Table) -> None:
+    gaps = means.max() - means
+    regret, noted = 0.0, 0
+    for t in range(horizon):
+        arm = chooser.select().arms[0]
+        if type(arm) is not int or not 0 <= arm < means.size:
+            raise ValueError(f"the chooser chose arm {arm!r}; an environment's arms are 0 ... {means.size - 1}")
+        chooser.update(arm, 1.0 if uniform(world, arm, int(pulls[arm])) < means[arm] else 0.0)
+        pulls[arm] += 1
+        regret += gaps[arm]
+        if t + 1 == at[noted]:
+            curve[noted] = regret
+            noted += 1
+
+
+@kernel
+def _loop(
+    rule: int,
+    parameter: float,
+    table: Table,
+    uids: NDArray[np.uint64],
+    means: Table,
+    horizon: int,
+    base: int,
+    world: int,
+    at: Handles,
+    pulls: Handles,
+    curve: Table,
+) -> None:
+    handles = np.arange(means.size)
+    gaps = means.max() - means
+    positions = np.empty(1, np.int64)
+    scores = np.empty(1)
+    regret = 0.0
+    noted = 0
+    for t in range(horizon):
+        key = fold_in(base, t)
+        if rule == 0:
+            beta_best(table, handles, uids, key, parameter, positions, scores)
+        elif rule == 1:
+            ucb1_best(table, handles, uids, key, parameter, positions, scores)
+        else:
+            kl_ucb_best(table, handles, uids, key, parameter, positions, scores)
+        arm = positions[0]
+        reward = 1.0 if uniform(world, arm, pulls[arm]) < means[arm] else 0.0
+        update_one(table, arm, reward, 1.0)
+        pulls[arm] += 1
+        regret += gaps[arm]
+        if t + 1 == at[noted]:
+            curve[noted] = regret
+            noted += 1
