@@ -68,7 +68,7 @@ def load(cls: type[Bandit], blob: bytes) -> Any:
         bandit._grow(columns)
     bandit._uids[:columns] = arrays["uids"]
     table = bandit._state.table
-    occupy(table, arms.live.handles, np.zeros(rows))
+    occupy(table, arms.live(bandit._lock).handles, np.zeros(rows))
     table[STAMP + 1 :, :columns] = statistics
     table[STAMP, -1] = take(values, "updates", _is_count, "a count")
     return bandit

@@ -46,15 +46,15 @@ def checked_now(now: Any, latest: float | None) -> float:
     return value
 
 
-def checked_at(at: Any, latest: float | None) -> None:
-    """Check when events happened: finite, at most 5 s after the latest `now`."""
+def checked_at(at: Any, latest: float | None, ahead: float = LATENESS) -> None:
+    """Check when events happened: finite, at most `ahead` seconds after the latest `now`."""
     times = np.atleast_1d(np.asarray(at))
     if times.dtype.kind not in "iuf":
         raise ValueError(f"at = {at!r} is not a time in seconds")
     wrong = ~np.isfinite(times)
     if wrong.any():
         raise ValueError(f"at = {times[wrong][0]} is not a finite time in seconds")
-    if latest is not None and times.size and times.max() > latest + LATENESS:
+    if latest is not None and times.size and times.max() > latest + ahead:
         raise ValueError(
-            f"at = {times.max()} is more than {LATENESS:g} s after the latest now, {latest}; pass the new now first"
+            f"at = {times.max()} is more than {ahead:g} s after the latest now, {latest}; pass the new now first"
         )

@@ -1,6 +1,7 @@
 """Arms by id: which are live, which column of the table each owns, and which ids were retired for ever."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -66,7 +67,7 @@ class Arms:
         self.free: list[int] = []
         self.tombstones: dict[int, None] = {}
         self.tombstones_dropped = 0
-        self.live = Live([], np.empty(0, np.int64))
+        self._live: Live | None = None
 
     def __len__(self) -> int:
         return len(self.handle_of)
@@ -114,7 +115,7 @@ class Arms:
         for id, handle in zip(ids, handles.tolist(), strict=True):
             self.ids[handle & 0xFFFF_FFFF] = id
             self.handle_of[id] = handle
-        self._refresh()
+        self._live = None
 
     def retire(self, ids: Sequence[ArmId]) -> None:
         """Forget live arms for ever; their columns are free for others."""
@@ -126,10 +127,15 @@ class Arms:
         while len(self.tombstones) > self.max_tombstones:
             del self.tombstones[next(iter(self.tombstones))]
             self.tombstones_dropped += 1
-        self._refresh()
+        self._live = None
 
-    def _refresh(self) -> None:
-        self.live = Live(list(self.handle_of), np.array(list(self.handle_of.values()), np.int64))
+    def live(self, lock: AbstractContextManager[Any]) -> Live:
+        """The live arms, as they are now; made anew, under the owner's lock, only after a structural change."""
+        live = self._live
+        if live is None:
+            with lock:
+                live = self._live = Live(list(self.handle_of), np.array(list(self.handle_of.values()), np.int64))
+        return live
 
     def handles(self, ids: Sequence[ArmId]) -> Handles:
         """Handles of live arms, int64 `[B]`.

@@ -84,7 +84,12 @@ class Bandit:
     @property
     def arms(self) -> list[ArmId]:
         """Ids of the live arms, in the order in which they came."""
-        return list(self._arms.live.ids)
+        return list(self._arms.live(self._lock).ids)
+
+    @property
+    def columns(self) -> int:
+        """Columns in use, those of retired arms included: the length of arrays kept beside this bandit's."""
+        return len(self._arms.ids)
 
     @property
     def updates(self) -> int:
@@ -152,7 +157,7 @@ class Bandit:
         n = -1
         while True:
             state, uids = self._state, self._uids  # in this order: growth publishes uids first
-            live = self._arms.live if ids is None and rows is None else None
+            live = self._arms.live(self._lock) if ids is None and rows is None else None
             handles = rows if rows is not None else live.handles if live is not None else self._arms.handles(ids or ())
             if handles.size == 0:
                 raise ValueError("there are no candidates; add arms with `add_arms` first, or pass some")
@@ -314,6 +319,15 @@ class Bandit:
         """
         return self._arms.handles(checked_ids(ids, "ids"))
 
+    def id_of(self, row: int) -> ArmId | None:
+        """Id of the arm in a row, or None where there is none now."""
+        return self._arms.id_at(row)
+
+    def uids(self, rows: Handles) -> NDArray[np.uint64]:
+        """64-bit names of the arms in `rows`, `[B]`: the order in which equals are ranked."""
+        uids: NDArray[np.uint64] = self._uids[self._checked_rows(rows) & 0xFFFF_FFFF]
+        return uids
+
     # reading
 
     def mean(self, candidates: Iterable[ArmId] | None = None) -> Table:
@@ -328,7 +342,7 @@ class Bandit:
             return self.policy.scores(self._state, self._candidates(candidates), self._uids, key)
 
     def _candidates(self, candidates: Iterable[ArmId] | None) -> Handles:
-        return self._arms.live.handles if candidates is None else self.rows(candidates)
+        return self._arms.live(self._lock).handles if candidates is None else self.rows(candidates)
 
     # state
 

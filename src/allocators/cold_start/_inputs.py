@@ -1,0 +1,43 @@
+"""Checks of what hosts pass in: each says what, which and what to do, before anything changes."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...bandits._inputs import checked_floats
+from ...bandits._random import ArmId
+from ...bandits.arms import checked_id, checked_ids
+
+
+def checked_rooms(room: Any) -> list[ArmId]:
+    """Return the ids of one room or several as a list."""
+    if isinstance(room, str | int | np.integer) or not np.iterable(room):
+        return [checked_id(room, "room")]
+    return checked_ids(room, "room")
+
+
+def checked_counts(values: Any, name: str, size: int) -> NDArray[np.int64]:
+    """Whole, non-negative numbers, int64 `[size]`; one for all or one each."""
+    array = np.asarray(values)
+    if array.dtype == np.bool_:
+        array = array.astype(np.int64)
+    if array.dtype.kind == "f" and array.size and bool((array == np.floor(array)).all()):
+        array = array.astype(np.int64)
+    if array.dtype.kind not in "iu":
+        raise ValueError(f"{name} = {values!r:.60} must be whole numbers")
+    if array.ndim and array.shape != (size,):
+        raise ValueError(f"{name} must be one number or one a room, shape ({size},); got shape {array.shape}")
+    if array.size and (array.min() < 0 or array.max() > 2**53):
+        bad = array.min() if array.min() < 0 else array.max()
+        raise ValueError(f"{name} = {bad} is not a count in [0, 2**53]; nothing was counted")
+    return np.broadcast_to(array.astype(np.int64), (size,)).copy()
+
+
+def checked_shares(values: Any, name: str, size: int) -> NDArray[np.float64]:
+    """Numbers of [0, 1], float64 `[size]`; one for all or one each."""
+    array = checked_floats(np.broadcast_to(values, (size,)) if np.ndim(values) == 0 else values, name, size)
+    wrong = ~((array >= 0.0) & (array <= 1.0))
+    if wrong.any():
+        raise ValueError(f"{name} = {array[wrong][0]} is not in [0, 1]; nothing was opened")
+    return array

@@ -1,0 +1,364 @@
+"""ColdStartAllocator: three stages, a stop-loss and a budget over the rooms of newcomers."""
+
+import threading
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...bandits import Bandit
+from ...bandits._inputs import checked_at, checked_int, checked_now
+from . import _checkpointing
+from ._inputs import checked_counts, checked_rooms, checked_shares
+from .config import ColdStartConfig
+from .gates import evaluate
+from .pacing import hand_out, learn_yield, push
+from .plan import Columns, Plan
+from .reasons import BIT
+from .registry import Registry
+from .stages import EXPOSURES, METRICS, NEGATIVE, RETAINED, Rooms, Stage, StageChange, advance
+
+TIERS = ("S", "A", "B", "C")
+_TICKS_AT_MAX = 3
+_TICKS_AHEAD = 10  # by which feedback may be ahead of the latest tick: ticks are late at times, but not by hours
+
+
+class ColdStartAllocator:
+    """Decide, tick by tick, how much exposure each newcomer's room gets.
+
+    A room is seeded up to its quota, verified against the bar, scaled while it stays above, stopped when its harm is
+    proved. Within caps and the floor of SEED, exposures go to the rooms of the highest posterior draws. Any number of
+    threads may call any method; one lock orders them.
+
+    Parameters
+    ----------
+    config
+        All numbers.
+    seed
+        Integer in [0, 2**64) from which every draw is keyed.
+    replica
+        Name of this process among those that serve the same market.
+
+    Examples
+    --------
+    >>> from seedbed.allocators import ColdStartAllocator
+    >>> allocator = ColdStartAllocator(seed=7)
+    >>> allocator.open("room-1", now=0.0, content_score=0.4, creator_score=0.2)
+    >>> plan = allocator.tick(now=60.0, exposures=5_000)
+    >>> plan["room-1"].seed_quota, plan["room-1"].stage, plan["room-1"].exposures
+    (220, 'SEED', 60)
+    >>> allocator.observe("room-1", at=75.0, exposures=40, retained=12)
+    """
+
+    def __init__(self, config: ColdStartConfig | None = None, *, seed: int = 0, replica: str = "0") -> None:
+        self.config = config = config or ColdStartConfig()
+        self._registry = Registry(config, seed, replica)
+        self._spending = None if config.budget is None else config.budget.init()
+        self._changes: list[StageChange] = []
+        self._now: float | None = None
+        self._lock = threading.RLock()
+
+    def __repr__(self) -> str:
+        return f"ColdStartAllocator({len(self)} open rooms, now={self._now})"
+
+    def __len__(self) -> int:
+        return int(self._rooms.is_open.sum())
+
+    @property
+    def bandit(self) -> Bandit:
+        """The bandit whose draws share out what is left after the floor; an arm is a room."""
+        return self._registry.bandit
+
+    @property
+    def _rooms(self) -> Rooms:
+        return self._registry.rooms
+
+    # rooms come and go
+
+    def open(
+        self,
+        room: Any,
+        *,
+        now: float,
+        bucket: str = "",
+        tier: str = "B",
+        content_score: Any = 0.0,
+        creator_score: Any = 0.0,
+    ) -> None:
+        """Let a room in, or several: it starts in SEED with a quota by its scores.
+
+        Parameters
+        ----------
+        room
+            A new id, or a sequence of them.
+        now
+            Seconds; must not decrease.
+        bucket
+            Its group, such as category/language/region; kept for reports.
+        tier
+            S, A, B or C; S may be pushed harder.
+        content_score, creator_score
+            In [0, 1]; one for all or one a room.
+
+        Raises
+        ------
+        ValueError
+            For an id that is in use or was, a score out of range or an unknown tier. Nothing was opened.
+        """
+        ids = checked_rooms(room)
+        content = checked_shares(content_score, "content_score", len(ids))
+        creator = checked_shares(creator_score, "creator_score", len(ids))
+        if tier not in TIERS:
+            raise ValueError(f"tier = {tier!r} is not one of {list(TIERS)}")
+        if not isinstance(bucket, str):
+            raise ValueError(f"bucket = {bucket!r} is not a string")
+        with self._lock:
+            now = checked_now(now, self._now)
+            self._registry.open(ids, now, bucket, tier, content, creator)
+            self._now = now
+
+    def close(self, room: Any, *, now: float, reason: str = "ended") -> None:
+        """Let a room go, or several: no more exposures; feedback is accepted for `feedback_window` seconds.
+
+        Raises
+        ------
+        UnknownArmError
+            For a room that is not known (a KeyError).
+        ValueError
+            For a room that is already closed, or a `now` that runs backwards. Nothing was closed.
+        """
+        ids = checked_rooms(room)
+        if not isinstance(reason, str):
+            raise ValueError(f"reason = {reason!r} is not a string")
+        with self._lock:
+            now = checked_now(now, self._now)
+            columns = self._registry.open_columns(ids)
+            self._now = now
+            self._rooms.is_open[columns] = False
+            self._rooms.closed[columns] = now
+            for column in columns.tolist():
+                stage = Stage(self._rooms.stage[column]).name
+                self._changes.append(self._registry.change(column, now, stage, "CLOSED", reason))
+
+    def block(self, room: Any, *, now: float, reason: str = "BLOCKED") -> None:
+        """Serve a room, or several, no more until `unblock`; the reason is one of `config.block_reasons`."""
+        self._set_blocked(room, now, reason)
+
+    def unblock(self, room: Any, *, now: float) -> None:
+        """Let a blocked room, or several, be served again."""
+        self._set_blocked(room, now, None)
+
+    def _set_blocked(self, room: Any, now: float, reason: str | None) -> None:
+        ids = checked_rooms(room)
+        with self._lock:
+            now = checked_now(now, self._now)
+            columns = self._registry.open_columns(ids)
+            eligibility, blocks = self._registry.eligibility, self._registry.blocks
+            if reason is None:
+                eligibility.unblock(blocks, columns)
+            else:
+                eligibility.block(blocks, columns, reason)
+            self._now = now
+
+    # evidence
+
+    def observe(
+        self,
+        room: Any,
+        *,
+        at: Any,
+        exposures: Any,
+        retained: Any = 0,
+        comments: Any = 0,
+        follows: Any = 0,
+        negative: Any = 0,
+    ) -> None:
+        """Count what happened in a room, or in several, all or nothing; gates look at it in the next tick.
+
+        Parameters
+        ----------
+        room
+            Id, or a sequence of ids, [B]; the counts are then one for all or [B].
+        at
+            Seconds, when it happened: any order, at most ten ticks after the latest `now`.
+        exposures
+            Unique viewers from exploration traffic. More than were granted still count, and are charged to the budget.
+        retained, follows, negative
+            How many of the viewers stayed, followed, gave negative feedback.
+        comments
+            Number of comments.
+
+        Raises
+        ------
+        UnknownArmError
+            For a room that is not known, or was closed longer than `feedback_window` ago (a KeyError).
+        ValueError
+            For negative counts, more viewers with a reaction than viewers, or a bad time. Nothing was counted.
+        """
+        ids = checked_rooms(room)
+        given = (exposures, retained, comments, follows, negative)
+        counts = np.array([checked_counts(v, name, len(ids)) for name, v in zip(METRICS, given, strict=True)])
+        for metric in (RETAINED, METRICS.index("follows"), NEGATIVE):
+            wrong = np.flatnonzero(counts[metric] > counts[EXPOSURES])
+            if wrong.size:
+                i = int(wrong[0])
+                raise ValueError(
+                    f"{METRICS[metric]} = {counts[metric, i]} of room {ids[i]!r} is more than its exposures, "
+                    f"{counts[EXPOSURES, i]}; nothing was counted"
+                )
+        with self._lock:
+            checked_at(at, self._now, _TICKS_AHEAD * self.config.tick_seconds)
+            columns = self._registry.columns(ids)
+            rooms = self._rooms
+            for total, new in zip(rooms.counts, counts, strict=True):
+                np.add.at(total, columns, new)
+            rows = self.bandit.rows(ids)
+            self.bandit.update_rows(rows, np.ones(rows.size), weight=counts[RETAINED].astype(np.float64))
+            lost = (counts[EXPOSURES] - counts[RETAINED]).astype(np.float64)
+            self.bandit.update_rows(rows, np.zeros(rows.size), weight=lost)
+            rooms.is_new[columns] = True
+            touched = np.unique(columns)
+            excess = np.maximum(-rooms.in_flight[touched], 0)
+            rooms.granted[touched] += excess
+            rooms.current[touched] = np.minimum(rooms.current[touched], rooms.in_flight[touched])
+            if self._spending is not None and self.config.budget is not None:
+                self.config.budget.charge(self._spending, int(excess.sum()))
+
+    def release(self, room: Any, *, exposures: Any) -> None:
+        """Give back exposures that were granted and will never be shown, so that others may have them.
+
+        Only the host can know this; the allocator never assumes it, so that the budget cannot be overspent by what is
+        reported late.
+
+        Raises
+        ------
+        ValueError
+            For more than a room has in flight. Nothing was released.
+        """
+        ids = checked_rooms(room)
+        amounts = checked_counts(exposures, "exposures", len(ids))
+        if len(set(ids)) != len(ids):
+            raise ValueError("a room is given twice; nothing was released")
+        with self._lock:
+            columns = self._registry.columns(ids)
+            wrong = np.flatnonzero(amounts > self._rooms.in_flight[columns])
+            if wrong.size:
+                i = int(wrong[0])
+                raise ValueError(
+                    f"cannot release {amounts[i]} exposures of room {ids[i]!r}: "
+                    f"{self._rooms.in_flight[columns[i]]} are in flight; nothing was released"
+                )
+            self._release(columns, amounts)
+
+    def _release(self, columns: NDArray[np.int64], amounts: NDArray[np.int64]) -> None:
+        """Undo grants, the latest first; only those of the budget's current window can be granted again in it."""
+        rooms = self._rooms
+        from_window = np.minimum(amounts, rooms.current[columns])
+        rooms.granted[columns] -= amounts
+        rooms.current[columns] -= from_window
+        if self._spending is not None and self.config.budget is not None:
+            self.config.budget.release(self._spending, int(from_window.sum()))
+
+    # deciding
+
+    def tick(self, *, now: float, exposures: int) -> Plan:
+        """Judge all rooms with new evidence, then hand out the exposures of the time until the next tick.
+
+        Parameters
+        ----------
+        now
+            Seconds; must not decrease.
+        exposures
+            Exposures available to exploration until the next tick.
+
+        Raises
+        ------
+        ValueError
+            For a `now` that runs backwards or a negative number of exposures. Nothing has changed.
+        """
+        exposures = checked_int(exposures, "exposures", 0, 2**53)
+        with self._lock:
+            self._now = now = checked_now(now, self._now)
+            gone, columns = self._registry.overdue(now)
+            if gone:  # what they had in flight will not be reported any more
+                self._release(columns, self._rooms.in_flight[columns])
+                self._registry.forget(gone, columns)
+            available = self._available(now, exposures)
+            ids, handles = self._registry.open_rooms()
+            columns = handles & 0xFFFF_FFFF
+            reasons = np.zeros(self._rooms.stage.size, np.int64)
+            self._judge(columns, now, reasons)
+            learn_yield(self.config, self._rooms, columns)
+            rooms = self._rooms
+            keep = self._registry.eligibility.mask(self._registry.blocks, columns)
+            reasons[columns[~keep]] |= BIT["BLOCKED"]
+            grants = np.zeros(columns.size, np.int64)
+            grants[keep], floor_unmet = hand_out(
+                self.config, rooms, self.bandit, handles[keep], now, available, reasons
+            )
+            rooms.granted[columns] += grants
+            rooms.current[columns] += grants
+            rooms.granted_at[columns[grants > 0]] = now
+            if self._spending is not None and self.config.budget is not None:
+                self.config.budget.reserve(self._spending, int(grants.sum()))
+            push(self.config, rooms, columns)
+            reasons[columns[rooms.ticks_at_max[columns] >= _TICKS_AT_MAX]] |= BIT["INSUFFICIENT_SUPPLY"]
+            plan = Plan(
+                self.config,
+                ids,
+                Columns(
+                    seed_quota=rooms.quota[columns],
+                    stage=rooms.stage[columns],
+                    exposures=grants,
+                    traffic_multiplier=rooms.multiplier[columns],
+                    probability=rooms.probability[columns],
+                    log_evidence=rooms.log_evidence[columns],
+                    reasons=reasons[columns],
+                ),
+                now=now,
+                available=available,
+                floor_unmet=floor_unmet,
+                changes=tuple(self._changes),
+            )
+            self._changes = []
+            return plan
+
+    def _available(self, now: float, exposures: int) -> int:
+        budget = self.config.budget
+        if budget is None or self._spending is None:
+            return exposures
+        if budget.advance(self._spending, now):
+            self._rooms.current[:] = 0  # what is still in flight was charged to an earlier window
+        return min(exposures, budget.available(self._spending))
+
+    def _judge(self, columns: NDArray[np.int64], now: float, reasons: NDArray[np.int64]) -> None:
+        """Run the gates over rooms with new evidence, then move rooms between stages."""
+        rooms = self._rooms
+        changed = columns[rooms.is_new[columns]]
+        counts = rooms.counts[:, changed]
+        judged = evaluate(self.config, counts[EXPOSURES], counts[RETAINED], counts[NEGATIVE])
+        rooms.probability[changed], rooms.log_evidence[changed] = judged
+        rooms.is_new[changed] = False
+        for moved in advance(self.config, rooms, columns, now):
+            reasons[moved.columns] |= BIT[moved.reason]
+            for column in moved.columns.tolist():
+                change = self._registry.change(column, now, moved.before.name, moved.after.name, moved.reason)
+                self._changes.append(change)
+
+    # state
+
+    def to_bytes(self) -> bytes:
+        """Write a checkpoint: configuration, rooms, evidence, budget and the bandit."""
+        return _checkpointing.save(self)
+
+    @classmethod
+    def from_bytes(cls, blob: bytes) -> Self:
+        """Resume exactly from a checkpoint: the next plan is the one that the saved allocator would have made.
+
+        Raises
+        ------
+        CheckpointError
+            For bytes that are truncated, altered, of another kind or of a newer format. Nothing was loaded.
+        """
+        allocator: Self = _checkpointing.load(cls, blob)
+        return allocator

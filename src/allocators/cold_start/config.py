@@ -1,0 +1,167 @@
+"""Every number of the cold-start allocator, with two named presets."""
+
+from typing import Annotated, Any, Literal, Self
+
+from numpy.typing import ArrayLike
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from ...bandits.models.beta import Positive
+from ...constraints import Budget, StopLoss
+from ...constraints.guardrail import Rate
+from .thresholds import fit_beta_moments
+
+Count = Annotated[int, Field(ge=0, lt=2**53)]
+Some = Annotated[int, Field(ge=1, lt=2**53)]
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+NonNegative = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+
+
+class ColdStartConfig(BaseModel):
+    """Numbers of the three stages, the stop-loss, the budget and the pacing.
+
+    `ColdStartConfig()` is the preset `live`, for live rooms judged by one-minute retention; `ColdStartConfig.feed()` is
+    for feeds with click rates below one per cent. Both take any field as a keyword.
+
+    Parameters
+    ----------
+    quota_base, quota_content, quota_creator, quota_min, quota_max
+        Seed quota, exposures: `clip(base + content x content_score + creator x creator_score, min, max)`.
+    seed_deadline
+        Seconds after opening at which SEED ends in any case.
+    seed_done
+        Share of the quota that must have been seen for SEED to end.
+    seed_share
+        Largest share of a tick's exposures that the floor of SEED rooms may take.
+    front_load
+        Factor on the even pace of the quota during the first half of its time.
+    verify_cap, scale_cap
+        Exposures of a room, all in all, at which VERIFY and SCALE end; None for no end.
+    tick_cap
+        Largest number of exposures of a room in one tick.
+    sub_rounds
+        Draws of each room a tick, so that one lucky draw never spends the tick.
+    bar, prior, false_promotion
+        A room is promoted when `P(rate > bar) >= 1 - false_promotion`, rate ~ Beta(prior + counts). The prior must
+        describe the population of newcomers (`fitted`): a flat one promotes falsely in a third of cases.
+    demote_below, futile_below
+        `P(rate > bar)` below which SCALE falls back to VERIFY, and VERIFY gives up.
+    stop
+        The stop-loss.
+    budget
+        Exposures that all rooms together may get; None for what each tick offers.
+    tick_seconds
+        Usual time from tick to tick.
+    multiplier_first, multiplier_min, multiplier_max, multiplier_max_s
+        Traffic multiplier: the first guess, its bounds, and the upper bound of tier S.
+    yield_memory
+        Share of the evidence on a room's yield (exposures a unit of multiplier) that is kept from tick to tick.
+    flight_seconds
+        Time after which a granted exposure that was not reported no longer keeps a room waiting at its cap.
+    feedback_window
+        Seconds after closing during which feedback of a room is still accepted.
+    block_reasons
+        Reasons for which the host may block a room.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["cold_start"] = "cold_start"
+    quota_base: Count = 100
+    quota_content: Count = 200
+    quota_creator: Count = 200
+    quota_min: Some = 60
+    quota_max: Some = 500
+    seed_deadline: Positive = 600.0
+    seed_done: Annotated[float, Field(gt=0.0, le=1.0)] = 0.8
+    seed_share: Share = 0.25
+    front_load: Annotated[float, Field(ge=1.0, le=2.0)] = 1.4
+    verify_cap: Some = 600
+    scale_cap: Some | None = 3_000
+    tick_cap: Some = 60
+    sub_rounds: Annotated[int, Field(ge=1, le=1_000)] = 6
+    bar: Rate = 0.30
+    prior: tuple[Positive, Positive] = (4.76, 15.24)
+    false_promotion: Rate = 0.10
+    demote_below: Share = 0.30
+    futile_below: Share = 0.02
+    stop: StopLoss = StopLoss()
+    budget: Budget | None = None
+    tick_seconds: Positive = 60.0
+    multiplier_first: Positive = 2.0
+    multiplier_min: NonNegative = 0.1
+    multiplier_max: Positive = 3.0
+    multiplier_max_s: Positive = 8.0
+    yield_memory: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.7
+    flight_seconds: NonNegative = 180.0
+    feedback_window: NonNegative = 600.0
+    block_reasons: tuple[str, ...] = ("BLOCKED",)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.quota_min > self.quota_max:
+            raise ValueError(f"quota_min = {self.quota_min} is above quota_max = {self.quota_max}")
+        if self.verify_cap < self.quota_max:
+            raise ValueError(
+                f"verify_cap = {self.verify_cap} counts all exposures and is below quota_max = {self.quota_max}"
+            )
+        if self.scale_cap is not None and self.scale_cap < self.verify_cap:
+            raise ValueError(f"scale_cap = {self.scale_cap} is below verify_cap = {self.verify_cap}")
+        if not self.futile_below <= self.demote_below < 1.0 - self.false_promotion:
+            raise ValueError("futile_below <= demote_below < 1 - false_promotion must hold")
+        if self.multiplier_min > min(self.multiplier_max, self.multiplier_max_s):
+            raise ValueError("multiplier_min is above an upper bound of the multiplier")
+        if self.stop.metric != "negative":
+            raise ValueError(f"stop.metric = {self.stop.metric!r}: rooms are stopped for 'negative' feedback only")
+        if self.prior == (1.0, 1.0):
+            raise ValueError("the flat prior (1, 1) promotes falsely in a third of cases; fit it with `fitted`")
+        return self
+
+    @classmethod
+    def live(cls, **changes: Any) -> Self:
+        """Live rooms, judged by retention after one minute.
+
+        Prior and bar are those of the simulated market that the design was tried in (mean .238, upper quartile .30);
+        replace them by your own with `fitted`.
+        """
+        return cls(**changes)
+
+    @classmethod
+    def feed(cls, **changes: Any) -> Self:
+        """Feeds, judged by clicks: rates below one per cent need larger quotas.
+
+        Prior and bar describe the click rates of 46 items of a fashion shop (`examples/data/`, the women's table);
+        replace them by your own with `fitted`.
+        """
+        numbers: dict[str, Any] = {
+            "quota_base": 200,
+            "quota_content": 150,
+            "quota_creator": 150,
+            "quota_min": 200,
+            "quota_max": 500,
+            "seed_deadline": 86_400.0,
+            "verify_cap": 1_000,
+            "scale_cap": None,
+            "tick_cap": 500,
+            "bar": 0.00337,
+            "prior": (18.2, 5_382.0),
+            "feedback_window": 86_400.0,
+        }
+        return cls(**{**numbers, **changes})
+
+    def fitted(self, successes: ArrayLike, trials: ArrayLike, *, quantile: float | None = None) -> Self:
+        """Take prior and bar from the counts of a population, which must not be the one that will be judged.
+
+        Parameters
+        ----------
+        successes, trials
+            Counts of each member, [M].
+        quantile
+            The bar, as a quantile of the fitted rates, in (0, 1); None for their mean.
+        """
+        a, b = fit_beta_moments(successes, trials)
+        bar = a / (a + b)
+        if quantile is not None:
+            from scipy.special import betaincinv
+
+            bar = float(betaincinv(a, b, quantile))
+        return type(self)(**{**dict(self), "prior": (a, b), "bar": bar})

@@ -1,0 +1,174 @@
+"""Stages of a room, the columns in which rooms are kept, and the rules by which a room changes its stage."""
+
+import math
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...bandits._random import ArmId
+from .config import ColdStartConfig
+from .reasons import BIT
+
+METRICS = ("exposures", "retained", "comments", "follows", "negative")
+EXPOSURES, RETAINED, COMMENTS, FOLLOWS, NEGATIVE = range(5)
+
+
+class Stage(IntEnum):
+    """Where a room stands."""
+
+    SEED = 0
+    VERIFY = 1
+    SCALE = 2
+    STOPPED = 3
+    EXHAUSTED = 4
+
+
+class Rooms(NamedTuple):
+    """State of K rooms; the column of a room is that of its arm.
+
+    counts: int64 `[5, K]`, METRICS as observed.
+    granted: int64 `[K]` exposures handed out and not released; never less than those observed.
+    current: int64 `[K]` exposures in flight that were granted in the budget's current window.
+    quota: int64 `[K]` seed quota.
+    stage: int64 `[K]` Stage.
+    why: int64 `[K]` bit of the reason for which the room is in its stage (`reasons.BIT`), 0 at first.
+    tier_s: bool `[K]` whether the tier is S.
+    is_open: bool `[K]`; False for closed rooms and for columns without a room.
+    is_new: bool `[K]` whether there is evidence that the gates have not seen.
+    opened, closed, granted_at: float64 `[K]` seconds; closed is infinite while open, granted_at -inf before.
+    probability, log_evidence: float64 `[K]` what the gates said last.
+    yielded, pushed, multiplier: float64 `[K]` pacing: exposures, multipliers behind them, the last multiplier.
+    seen, ticks_at_max: int64 `[K]` pacing: exposures at the last tick, consecutive ticks at the upper bound.
+    """
+
+    counts: NDArray[np.int64]
+    granted: NDArray[np.int64]
+    current: NDArray[np.int64]
+    quota: NDArray[np.int64]
+    stage: NDArray[np.int64]
+    why: NDArray[np.int64]
+    tier_s: NDArray[np.bool_]
+    is_open: NDArray[np.bool_]
+    is_new: NDArray[np.bool_]
+    opened: NDArray[np.float64]
+    closed: NDArray[np.float64]
+    granted_at: NDArray[np.float64]
+    probability: NDArray[np.float64]
+    log_evidence: NDArray[np.float64]
+    yielded: NDArray[np.float64]
+    pushed: NDArray[np.float64]
+    multiplier: NDArray[np.float64]
+    seen: NDArray[np.int64]
+    ticks_at_max: NDArray[np.int64]
+
+    @property
+    def in_flight(self) -> NDArray[np.int64]:
+        """Exposures granted and neither observed nor released, `[K]`."""
+        in_flight: NDArray[np.int64] = self.granted - self.counts[EXPOSURES]
+        return in_flight
+
+
+_BOOLS = {"tier_s", "is_open", "is_new"}
+_FLOATS = {"opened", "closed", "granted_at", "probability", "log_evidence", "yielded", "pushed", "multiplier"}
+
+
+def new_rooms(capacity: int) -> Rooms:
+    """Make columns without rooms."""
+    arrays: dict[str, Any] = {}
+    for name in Rooms._fields:
+        dtype = np.bool_ if name in _BOOLS else np.float64 if name in _FLOATS else np.int64
+        arrays[name] = np.zeros((len(METRICS), capacity) if name == "counts" else capacity, dtype)
+    return Rooms(**arrays)
+
+
+def grown(rooms: Rooms, capacity: int) -> Rooms:
+    """Copy into larger columns."""
+    larger = new_rooms(capacity)
+    for old, new in zip(rooms, larger, strict=True):
+        new[..., : old.shape[-1]] = old
+    return larger
+
+
+@dataclass(frozen=True, slots=True)
+class StageChange:
+    """One change of a room's stage, why, and the numbers that caused it.
+
+    Parameters
+    ----------
+    room
+        Its id.
+    at
+        Seconds, the `now` of the tick that decided.
+    before, after
+        Names of the stages.
+    reason
+        SEED_DONE, LOW_SUPPLY, PROMOTED, DEMOTED, FUTILE, CAP_REACHED or STOP_LOSS.
+    counts
+        The room's counts, by metric.
+    probability
+        `P(rate > bar)`.
+    evidence
+        E of the stop-loss.
+    """
+
+    room: ArmId
+    at: float
+    before: str
+    after: str
+    reason: str
+    counts: dict[str, int]
+    probability: float
+    evidence: float
+
+
+class Move(NamedTuple):
+    """Rooms that change their stage together: their columns, stages, and why."""
+
+    columns: NDArray[np.int64]
+    before: Stage
+    after: Stage
+    reason: str
+
+
+def advance(config: ColdStartConfig, rooms: Rooms, columns: NDArray[np.int64], now: float) -> list[Move]:
+    """Move open rooms to the stage that their evidence asks for; a room may pass several stages at once.
+
+    Stops come first and are final. Then demotions, the end of SEED, promotions and the ends of VERIFY and SCALE.
+    """
+    moves: list[Move] = []
+
+    def move(which: NDArray[np.bool_], before: Stage, after: Stage, reason: str) -> None:
+        chosen = columns[which & (rooms.stage[columns] == before)]
+        if chosen.size:
+            rooms.stage[chosen] = after
+            rooms.why[chosen] = BIT[reason]
+            moves.append(Move(chosen, before, after, reason))
+
+    probability = rooms.probability[columns]
+    seen = rooms.counts[EXPOSURES, columns]
+    fires = rooms.log_evidence[columns] >= math.log(config.stop.needed)
+    for stage in (Stage.SEED, Stage.VERIFY, Stage.SCALE, Stage.EXHAUSTED):
+        move(fires, stage, Stage.STOPPED, "STOP_LOSS")
+    move(probability < config.demote_below, Stage.SCALE, Stage.VERIFY, "DEMOTED")
+    move(seen >= config.seed_done * rooms.quota[columns], Stage.SEED, Stage.VERIFY, "SEED_DONE")
+    move(now >= rooms.opened[columns] + config.seed_deadline, Stage.SEED, Stage.VERIFY, "LOW_SUPPLY")
+    move(probability >= 1.0 - config.false_promotion, Stage.VERIFY, Stage.SCALE, "PROMOTED")
+    move(probability < config.futile_below, Stage.VERIFY, Stage.EXHAUSTED, "FUTILE")
+    landed = (rooms.in_flight[columns] == 0) | (now >= rooms.granted_at[columns] + config.flight_seconds)
+    for stage, cap in ((Stage.VERIFY, config.verify_cap), (Stage.SCALE, config.scale_cap)):
+        if cap is not None:
+            move((rooms.granted[columns] >= cap) & landed, stage, Stage.EXHAUSTED, "CAP_REACHED")
+    return moves
+
+
+def caps(config: ColdStartConfig, rooms: Rooms, columns: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Exposures that each room may still be granted in its stage, `[C]`."""
+    endless = np.iinfo(np.int64).max
+    scale_cap = endless if config.scale_cap is None else config.scale_cap
+    by_stage = np.array([0, config.verify_cap, scale_cap, 0, 0])
+    stage = rooms.stage[columns]
+    cap = np.where(stage == Stage.SEED, rooms.quota[columns], by_stage[stage])
+    return np.maximum(cap - rooms.granted[columns], 0)
