@@ -17,12 +17,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..bandits._inputs import checked_int
 from ..bandits._numba import kernel
-from ..bandits._random import ArmId, base_key, uid64, uniform
+from ..bandits._random import ArmId, base_key, signed, uid64, uniform
 from ..bandits.arms import checked_ids
 from ..bandits.checkpoint import Checkpoint, pack, require, take, unpack
 from .cold_start import ColdStartAllocator, Plan
 
 KIND = "replay"
+_ARRAYS = ("taken", "rewards", "negatives", "stages")
 _IDLE = 3  # ticks in a row without a grant after which nothing more will come
 _URN = "urn"  # replica name under which the order of urns is keyed
 
@@ -66,7 +67,7 @@ class Queues:
         for item, s, f in zip(items, np.asarray(successes, np.int64), np.asarray(failures, np.int64), strict=True):
             row = np.zeros(int(s + f), np.int8)
             if s:
-                row[np.argpartition(_uniforms(key, np.uint64(uid64(item)), row.size), s - 1)[:s]] = 1
+                row[np.argpartition(_uniforms(key, signed(uid64(item)), row.size), s - 1)[:s]] = 1
             rewards.append(row)
         return cls(items, rewards, [np.zeros(row.size, np.int8) for row in rewards])
 
@@ -175,6 +176,7 @@ class Replay:
         self.taken: Ints = np.zeros(queues.lengths.size, np.int64)
         self.rewards: Ints = np.zeros_like(self.taken)
         self.negatives: Ints = np.zeros_like(self.taken)
+        self.stages: Ints = np.zeros_like(self.taken)  # of each item, at the last tick that it was open
         self.ticks = 0
         self.idle = 0
         self._position_of = {item: i for i, item in enumerate(queues.items)}
@@ -194,7 +196,9 @@ class Replay:
         self.idle = 0 if plan.granted else self.idle + 1
         columns = plan.columns()
         granted = np.zeros_like(self.taken)
-        granted[[self._position_of[item] for item in columns["room"]]] = columns["exposures"]
+        positions = np.array([self._position_of[item] for item in columns["room"]], np.int64)
+        granted[positions] = columns["exposures"]
+        self.stages[positions] = columns["stage"]
         shown = np.minimum(granted, self.queues.lengths - self.taken)
         rewards, negatives = self.queues.between(self.taken, self.taken + shown)
         self.taken += shown
@@ -222,7 +226,7 @@ class Replay:
 
     def to_bytes(self, **values: Any) -> bytes:
         """Write a checkpoint, with further plain values of the caller's."""
-        arrays = {"taken": self.taken, "rewards": self.rewards, "negatives": self.negatives}
+        arrays = {name: getattr(self, name) for name in _ARRAYS}
         own = {"allocator": self.allocator.to_bytes(), "ticks": self.ticks, "idle": self.idle}
         return pack(Checkpoint(KIND, {"tick_exposures": self.tick_exposures}, {**values, **own}, arrays))
 
@@ -242,7 +246,7 @@ class Replay:
         replay = cls(allocator, queues, offered)
         replay.ticks = take(values, "ticks", lambda v: type(v) is int and v >= 0, "a count")
         replay.idle = take(values, "idle", lambda v: type(v) is int and v >= 0, "a count")
-        for name in ("taken", "rewards", "negatives"):
+        for name in _ARRAYS:
             array = arrays.get(name, np.empty(0))
             require(array.dtype == np.int64 and array.shape == replay.taken.shape, f"array {name!r} is of another log")
             setattr(replay, name, array)

@@ -16,7 +16,7 @@ from .pacing import hand_out, learn_yield, push
 from .plan import Columns, Plan
 from .reasons import BIT
 from .registry import Registry
-from .stages import EXPOSURES, METRICS, NEGATIVE, RETAINED, Rooms, Stage, StageChange, advance
+from .stages import EXPOSURES, METRICS, NEGATIVE, RETAINED, Move, Rooms, Stage, StageChange, advance, extend
 
 TIERS = ("S", "A", "B", "C")
 _TICKS_AT_MAX = 3
@@ -293,9 +293,13 @@ class ColdStartAllocator:
             keep = self._registry.eligibility.mask(self._registry.blocks, columns)
             reasons[columns[~keep]] |= BIT["BLOCKED"]
             grants = np.zeros(columns.size, np.int64)
-            grants[keep], floor_unmet = hand_out(
-                self.config, rooms, self.bandit, handles[keep], now, available, reasons
-            )
+            served = handles[keep]
+            grants[keep], floor_unmet = hand_out(self.config, rooms, self.bandit, served, now, available, reasons)
+            unspent = available - int(grants.sum())
+            for moved in extend(self.config, rooms, columns[keep], unspent):
+                self._note(moved, now, reasons)
+                again = np.flatnonzero(np.isin(columns, moved.columns))
+                grants[again] += hand_out(self.config, rooms, self.bandit, handles[again], now, unspent, reasons)[0]
             rooms.granted[columns] += grants
             rooms.current[columns] += grants
             rooms.granted_at[columns[grants > 0]] = now
@@ -340,10 +344,13 @@ class ColdStartAllocator:
         rooms.probability[changed], rooms.log_evidence[changed] = judged
         rooms.is_new[changed] = False
         for moved in advance(self.config, rooms, columns, now):
-            reasons[moved.columns] |= BIT[moved.reason]
-            for column in moved.columns.tolist():
-                change = self._registry.change(column, now, moved.before.name, moved.after.name, moved.reason)
-                self._changes.append(change)
+            self._note(moved, now, reasons)
+
+    def _note(self, moved: Move, now: float, reasons: NDArray[np.int64]) -> None:
+        reasons[moved.columns] |= BIT[moved.reason]
+        for column in moved.columns.tolist():
+            change = self._registry.change(column, now, moved.before.name, moved.after.name, moved.reason)
+            self._changes.append(change)
 
     # state
 

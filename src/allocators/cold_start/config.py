@@ -36,6 +36,9 @@ class ColdStartConfig(BaseModel):
         Factor on the even pace of the quota during the first half of its time.
     verify_cap, scale_cap
         Exposures of a room, all in all, at which VERIFY and SCALE end; None for no end.
+    extension
+        Exposures by which the caps of the most promising rooms that ended at `verify_cap` are raised when a tick would
+        otherwise go unspent; 0 for never.
     tick_cap
         Largest number of exposures of a room in one tick.
     sub_rounds
@@ -77,6 +80,7 @@ class ColdStartConfig(BaseModel):
     front_load: Annotated[float, Field(ge=1.0, le=2.0)] = 1.4
     verify_cap: Some = 600
     scale_cap: Some | None = 3_000
+    extension: Count = 0
     tick_cap: Some = 60
     sub_rounds: Annotated[int, Field(ge=1, le=1_000)] = 6
     bar: Rate = 0.30
@@ -141,6 +145,7 @@ class ColdStartConfig(BaseModel):
             "seed_deadline": 86_400.0,
             "verify_cap": 1_000,
             "scale_cap": None,
+            "extension": 500,
             "tick_cap": 500,
             "bar": 0.00337,
             "prior": (18.2, 5_382.0),

@@ -13,6 +13,7 @@ REASONS = (
     "LOW_SUPPLY",
     "PROMOTED",
     "DEMOTED",
+    "EXTENDED",
     "FUTILE",
     "CAP_REACHED",
     "STOP_LOSS",

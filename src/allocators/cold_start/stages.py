@@ -33,6 +33,7 @@ class Rooms(NamedTuple):
     granted: int64 `[K]` exposures handed out and not released; never less than those observed.
     current: int64 `[K]` exposures in flight that were granted in the budget's current window.
     quota: int64 `[K]` seed quota.
+    extra: int64 `[K]` exposures by which the cap of VERIFY was raised.
     stage: int64 `[K]` Stage.
     why: int64 `[K]` bit of the reason for which the room is in its stage (`reasons.BIT`), 0 at first.
     tier_s: bool `[K]` whether the tier is S.
@@ -48,6 +49,7 @@ class Rooms(NamedTuple):
     granted: NDArray[np.int64]
     current: NDArray[np.int64]
     quota: NDArray[np.int64]
+    extra: NDArray[np.int64]
     stage: NDArray[np.int64]
     why: NDArray[np.int64]
     tier_s: NDArray[np.bool_]
@@ -105,7 +107,7 @@ class StageChange:
     before, after
         Names of the stages.
     reason
-        SEED_DONE, LOW_SUPPLY, PROMOTED, DEMOTED, FUTILE, CAP_REACHED or STOP_LOSS.
+        SEED_DONE, LOW_SUPPLY, PROMOTED, DEMOTED, FUTILE, CAP_REACHED, EXTENDED or STOP_LOSS; for CLOSED the host's.
     counts
         The room's counts, by metric.
     probability
@@ -158,17 +160,36 @@ def advance(config: ColdStartConfig, rooms: Rooms, columns: NDArray[np.int64], n
     move(probability >= 1.0 - config.false_promotion, Stage.VERIFY, Stage.SCALE, "PROMOTED")
     move(probability < config.futile_below, Stage.VERIFY, Stage.EXHAUSTED, "FUTILE")
     landed = (rooms.in_flight[columns] == 0) | (now >= rooms.granted_at[columns] + config.flight_seconds)
-    for stage, cap in ((Stage.VERIFY, config.verify_cap), (Stage.SCALE, config.scale_cap)):
-        if cap is not None:
-            move((rooms.granted[columns] >= cap) & landed, stage, Stage.EXHAUSTED, "CAP_REACHED")
+    for stage in (Stage.VERIFY, Stage.SCALE):
+        move((caps(config, rooms, columns) == 0) & landed, stage, Stage.EXHAUSTED, "CAP_REACHED")
     return moves
+
+
+def extend(config: ColdStartConfig, rooms: Rooms, columns: NDArray[np.int64], unspent: int) -> list[Move]:
+    """Raise the caps of the most promising rooms that ended at their cap, as far as unspent exposures reach.
+
+    Only rooms that SCALE would keep: `P(rate > bar) >= demote_below`.
+    """
+    if unspent <= 0 or config.extension == 0:
+        return []
+    at_cap = (rooms.stage[columns] == Stage.EXHAUSTED) & (rooms.why[columns] == BIT["CAP_REACHED"])
+    promising = columns[at_cap & (rooms.probability[columns] >= config.demote_below)]
+    order = np.argsort(-rooms.probability[promising], kind="stable")
+    chosen = promising[order[: -(-unspent // config.extension)]]
+    if chosen.size == 0:
+        return []
+    rooms.extra[chosen] = rooms.granted[chosen] + config.extension - config.verify_cap
+    rooms.stage[chosen] = Stage.VERIFY
+    rooms.why[chosen] = BIT["EXTENDED"]
+    return [Move(chosen, Stage.EXHAUSTED, Stage.VERIFY, "EXTENDED")]
 
 
 def caps(config: ColdStartConfig, rooms: Rooms, columns: NDArray[np.int64]) -> NDArray[np.int64]:
     """Exposures that each room may still be granted in its stage, `[C]`."""
     endless = np.iinfo(np.int64).max
     scale_cap = endless if config.scale_cap is None else config.scale_cap
-    by_stage = np.array([0, config.verify_cap, scale_cap, 0, 0])
     stage = rooms.stage[columns]
-    cap = np.where(stage == Stage.SEED, rooms.quota[columns], by_stage[stage])
+    cap = np.array([0, config.verify_cap, scale_cap, 0, 0])[stage]
+    cap[stage == Stage.SEED] = rooms.quota[columns[stage == Stage.SEED]]
+    cap[stage == Stage.VERIFY] += rooms.extra[columns[stage == Stage.VERIFY]]
     return np.maximum(cap - rooms.granted[columns], 0)

@@ -1,0 +1,5 @@
+"""The `seedbed` command: one file a subcommand."""
+
+from .main import main
+
+__all__ = ["main"]

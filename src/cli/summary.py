@@ -1,0 +1,153 @@
+"""What a replay showed, in numbers: a plain map that is written as JSON and printed as tables."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..allocators import Stage
+from ..allocators.replay import Queues, Replay, oracle_allocation, uniform_allocation
+
+CONFIDENCE = 0.95
+
+
+def summarise(
+    replay: Replay, queues: Queues, changes: Sequence[dict[str, Any]], uplifts: Sequence[float]
+) -> dict[str, Any]:
+    """Compare a finished replay with uniform allocation, the log itself and the ceiling, on the same budget."""
+    config = replay.allocator.config
+    limit = int(queues.lengths.sum()) if config.budget is None else config.budget.limit
+    uniform = uniform_allocation(queues.lengths, limit)
+    oracle = oracle_allocation(queues.rates, queues.lengths, limit)
+    total = int(queues.lengths.sum())
+    lines = {
+        "allocator": (int(replay.rewards.sum()), int(replay.taken.sum())),
+        "uniform": (queues.rewards_of(uniform), int(uniform.sum())),
+        "oracle": (queues.rewards_of(oracle), int(oracle.sum())),
+        "log": (queues.rewards_of(queues.lengths), total),
+    }
+    promoted = sorted({change["room"] for change in changes if change["reason"] == "PROMOTED"})
+    rates = dict(zip(queues.items, queues.rates.tolist(), strict=True))
+    summary: dict[str, Any] = {
+        "items": len(queues.items),
+        "ticks": replay.ticks,
+        **{name: _line(rewards, exposures) for name, (rewards, exposures) in lines.items()},
+        "item_mean_rate": float(queues.rates.mean()),
+        "budget": {"limit": limit, "used": int(replay.taken.sum())},
+        "dry_under_uniform": int((uniform == queues.lengths).sum()),
+        "bar": config.bar,
+        "prior": list(config.prior),
+        "stages": _stages(replay),
+        "promoted": {item: rates[item] for item in promoted},
+        "promoted_below_bar": sum(rates[item] < config.bar for item in promoted),
+        "stops": [change for change in changes if change["after"] == "STOPPED"],
+        "negatives": int(replay.negatives.sum()),
+        "uplift": uplift(replay, queues),
+        "oracle_uplift": _ratio(float(queues.rates @ oracle), float(queues.rates @ uniform)) - 1.0,
+        "difference": newcombe(*lines["allocator"], *lines["uniform"]),
+        "paired": _paired(uplifts) if uplifts else None,
+    }
+    summary["verdict"] = _verdict(summary)
+    return summary
+
+
+def uplift(replay: Replay, queues: Queues) -> float:
+    """Rewards of the allocator over those of uniform allocation of the same budget, less one."""
+    budget = replay.allocator.config.budget
+    limit = int(queues.lengths.sum()) if budget is None else budget.limit
+    uniform = queues.rewards_of(uniform_allocation(queues.lengths, limit))
+    return _ratio(float(replay.rewards.sum()), uniform) - 1.0
+
+
+def _ratio(value: float, reference: float) -> float:
+    """`value / reference`; 1 where neither has anything, infinite where only the value has."""
+    if reference:
+        return value / reference
+    return math.inf if value else 1.0
+
+
+def _line(rewards: int, exposures: int) -> dict[str, Any]:
+    rate = rewards / exposures if exposures else 0.0
+    return {"exposures": exposures, "rewards": rewards, "rate": rate, "interval": wilson(rewards, exposures)}
+
+
+def _stages(replay: Replay) -> dict[str, dict[str, int]]:
+    """Items, exposures and rewards by the stage in which they ended."""
+    used_up = replay.taken == replay.queues.lengths
+    table: dict[str, dict[str, int]] = {}
+    for stage in Stage:
+        of_stage = replay.stages == stage
+        table[stage.name] = {
+            "items": int(of_stage.sum()),
+            "used_up": int((of_stage & used_up).sum()),
+            "exposures": int(replay.taken[of_stage].sum()),
+            "rewards": int(replay.rewards[of_stage].sum()),
+        }
+    return table
+
+
+def wilson(successes: int, trials: int) -> list[float]:
+    """Wilson's 95 % interval of a rate."""
+    from scipy.stats import binomtest
+
+    if trials == 0:
+        return [0.0, 1.0]
+    interval = binomtest(successes, trials).proportion_ci(CONFIDENCE, method="wilson")
+    return [float(interval.low), float(interval.high)]
+
+
+def newcombe(s1: int, n1: int, s2: int, n2: int) -> list[float]:
+    """Newcombe's 95 % interval of a difference of two rates, from independent samples.
+
+    References
+    ----------
+    .. [1] R. G. Newcombe (1998), "Interval estimation for the difference between independent proportions: comparison
+       of eleven methods", Statistics in Medicine 17 (method 10).
+    """
+    if n1 == 0 or n2 == 0:
+        return [-1.0, 1.0]
+    (l1, u1), (l2, u2) = wilson(s1, n1), wilson(s2, n2)
+    p1, p2 = s1 / n1, s2 / n2
+    low = p1 - p2 - math.hypot(p1 - l1, u2 - p2)
+    high = p1 - p2 + math.hypot(u1 - p1, p2 - l2)
+    return [low, high]
+
+
+def _paired(uplifts: Sequence[float]) -> dict[str, Any]:
+    """Mean of paired uplifts with Student's 95 % interval."""
+    from scipy.stats import t
+
+    values = np.array(uplifts)
+    mean = float(values.mean())
+    half = math.inf
+    if values.size > 1:
+        half = float(t.ppf(0.5 + CONFIDENCE / 2.0, values.size - 1) * values.std(ddof=1) / math.sqrt(values.size))
+    return {
+        "seeds": int(values.size),
+        "mean": mean,
+        "interval": [mean - half, mean + half] if math.isfinite(half) else None,
+        "each": values.tolist(),
+    }
+
+
+def _verdict(summary: dict[str, Any]) -> str:
+    paired = summary["paired"]
+    if paired is not None and paired["interval"] is not None:
+        low, high = paired["interval"]
+        if low <= 0.0 <= high:
+            return f"not enough evidence: over {paired['seeds']} seeds the interval of the uplift includes 0"
+        word = "more" if low > 0.0 else "fewer"
+        return (
+            f"{word} rewards than uniform allocation: {paired['mean']:+.1%} "
+            f"(95 % interval {low:+.1%} to {high:+.1%}, paired over {paired['seeds']} seeds; "
+            f"the oracle, who knows all rates, expects {summary['oracle_uplift']:+.1%})"
+        )
+    low, high = summary["difference"]
+    if low <= 0.0 <= high:
+        return (
+            f"not enough evidence: with {summary['allocator']['rewards']} and {summary['uniform']['rewards']} rewards "
+            f"the difference to uniform allocation lies anywhere in {low:+.3%} to {high:+.3%}"
+        )
+    word = "higher" if low > 0.0 else "lower"
+    return f"{word} reward rate than uniform allocation: by {low:+.3%} to {high:+.3%} (95 % interval)"
