@@ -62,7 +62,7 @@ def unpack(blob: bytes, kind: str) -> Checkpoint:
     body = _checked_body(memoryview(blob))
     try:
         fields = msgpack.unpackb(body, strict_map_key=False)
-    except (ValueError, msgpack.UnpackException) as error:
+    except (ValueError, TypeError, msgpack.UnpackException) as error:
         _refuse(f"the body is not msgpack ({error})")
     if not isinstance(fields, dict) or set(fields) != {"kind", "config", "values", "arrays"}:
         _refuse("the body is not a map of kind, config, values and arrays")
@@ -98,7 +98,7 @@ def _array(name: Any, packed: Any) -> NDArray[Any]:
     if not isinstance(packed, list) or len(packed) != 3:
         _refuse(f"array {name!r} is not [dtype, shape, bytes]")
     dtype, shape, data = packed
-    if dtype not in _DTYPES or not isinstance(data, bytes) or not isinstance(shape, list):
+    if not isinstance(dtype, str) or dtype not in _DTYPES or not isinstance(data, bytes) or not isinstance(shape, list):
         _refuse(f"array {name!r} is not [dtype, shape, bytes] of a known dtype")
     if len(shape) > _MAX_DIMENSIONS or not all(type(n) is int and n >= 0 for n in shape):
         _refuse(f"array {name!r} has the impossible shape {shape}")
