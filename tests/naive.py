@@ -101,7 +101,7 @@ def stop_probability(rate, limit, mixing, alpha, look, looks):
     for i in range(1, looks + 1):
         alive = np.convolve(alive, step)
         s = np.arange(alive.size)
-        stops = np.array([log_evidence(x, i * look, limit, *mixing) for x in s]) >= math.log(1 / alpha)
+        stops = log_evidence(s, i * look, limit, *mixing) >= math.log(1 / alpha)
         fired += alive[stops].sum()
         alive[stops] = 0.0
     return fired
