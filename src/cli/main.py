@@ -5,7 +5,6 @@ import sys
 from collections.abc import Sequence
 
 from .. import __version__
-from . import replay
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -15,6 +14,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ImportError:
         print("the seedbed command needs its extra; install it with: pip install 'seedbed[cli]'", file=sys.stderr)
         return 2
+    from . import replay
+
     parser = argparse.ArgumentParser(prog="seedbed", description="Bandit decisions and cold-start allocation.")
     parser.add_argument("--version", action="version", version=f"seedbed {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")

@@ -30,7 +30,7 @@ def _rates(summary: dict[str, Any]) -> Table:
         "allocator": "allocator",
         "uniform": f"uniform allocation ({summary['dry_under_uniform']} items run dry)",
         "oracle": "oracle: the best items first, in hindsight",
-        "log": "the whole log, weighted as it was logged",
+        "whole_log": "the whole log, weighted as it was logged",
     }
     for key, name in names.items():
         line = summary[key]

@@ -25,7 +25,7 @@ def summarise(
         "allocator": (int(replay.rewards.sum()), int(replay.taken.sum())),
         "uniform": (queues.rewards_of(uniform), int(uniform.sum())),
         "oracle": (queues.rewards_of(oracle), int(oracle.sum())),
-        "log": (queues.rewards_of(queues.lengths), total),
+        "whole_log": (queues.rewards_of(queues.lengths), total),
     }
     promoted = sorted({change["room"] for change in changes if change["reason"] == "PROMOTED"})
     rates = dict(zip(queues.items, queues.rates.tolist(), strict=True))

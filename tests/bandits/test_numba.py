@@ -54,3 +54,49 @@ def test_the_package_refuses_another_name():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert "import seedbed" in done.stderr
+
+
+USERS = """
+import importlib, pkgutil
+import numpy as np
+import seedbed
+from seedbed.allocators import ColdStartAllocator, ColdStartConfig
+from seedbed.bandits import KLUCB, UCB1, Bandit, Beta, Thompson
+from seedbed.bandits.simulation import Bernoulli, simulate
+
+for policy in (Thompson(model=Beta(prior=(1, 2))), UCB1(alpha=1), KLUCB(c=0)):
+    bandit = Bandit(policy, ["a", 2, "c"], seed=2**64 - 1)
+    for reward in (1, 1.0, True, np.float32(0.5), np.int8(1), np.float64(0)):
+        bandit.update("a", reward, weight=reward)
+        bandit.update(np.int64(2), reward)
+        bandit.update(["a", 2], [reward, reward], weight=reward)
+    bandit.update(np.array(["a", "c"]), np.ones(4, np.float32)[::2], weight=np.ones(4, np.int32)[::2])
+    bandit.update_rows(bandit.rows(["a", "c", "a"])[::2], [1, 0])
+    bandit.select(); bandit.select(("a", 2), k=2); bandit.select_rows(bandit.rows(["a", "c"])[::-1])
+    bandit.mean(); bandit.scores(["a"]); bandit.retire_arms(["c"]); bandit.add_arms(range(10, 200))
+    Bandit.from_bytes(bandit.to_bytes()).select()
+    simulate(policy, Bernoulli([0, 1]), np.int64(10), (1, 2**64 - 1))
+allocator = ColdStartAllocator(ColdStartConfig(bar=0.3, stop={"mixing": (1, 24)}), seed=1)
+allocator.open(["r", 5], now=0)
+allocator.tick(now=60, exposures=np.int64(100))
+allocator.observe(["r", 5], at=60, exposures=(np.int32(3), 4), retained=[1, 1])
+allocator.tick(now=np.float32(120), exposures=100)
+
+for found in pkgutil.walk_packages(seedbed.__path__, "seedbed."):
+    if "cli" in found.name:
+        continue
+    module = importlib.import_module(found.name)
+    for name, value in vars(module).items():
+        if name in ("uniform", "push"):  # called by kernels, which compile them with their own callers' types
+            continue
+        if len(getattr(value, "signatures", ())) > 1 and value.py_func.__module__ == module.__name__:
+            print(found.name, name, value.signatures)
+"""
+
+
+@pytest.mark.slow
+def test_each_kernel_has_one_signature_whatever_users_pass(tmp_path):
+    """A second one would compile for a second or two, in production."""
+    done = subprocess.run([sys.executable, "-c", USERS], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.stderr == ""
+    assert done.stdout == ""
