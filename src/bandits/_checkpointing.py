@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
-from ._table import STAMP, occupy
+from ._table import EVENTS, STAMP, occupy
 from .arms import Arms, checked_id
 from .checkpoint import Checkpoint, pack, require, take, unpack
 from .policies import AnyPolicy
@@ -70,7 +70,7 @@ def load(cls: type[Bandit], blob: bytes) -> Any:
     table = bandit._state.table
     occupy(table, arms.live(bandit._lock).handles, np.zeros(rows))
     table[STAMP + 1 :, :columns] = statistics
-    table[STAMP, -1] = take(values, "updates", _is_count, "a count")
+    table[EVENTS, -1] = take(values, "updates", _is_count, "a count")
     return bandit
 
 

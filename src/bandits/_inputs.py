@@ -12,7 +12,10 @@ LATENESS = 5.0  # seconds by which an event may be ahead of the latest `now`
 def checked_float(value: Any, what: str) -> float:
     """Return a real number as a float; text and None are refused, not parsed."""
     if isinstance(value, int | float | np.number | np.bool_) and not isinstance(value, complex | np.complexfloating):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise ValueError(f"{what} = {value!r:.40} is too large") from None
     raise ValueError(f"{what} = {value!r} is not a number")
 
 

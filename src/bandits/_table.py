@@ -1,7 +1,8 @@
 """The one float64 array of a bandit: a row a statistic, a column an arm, and the rules for sharing it among threads.
 
 `table [S, capacity + 1]`. Row STAMP holds the generation of the arm that owns the column, or a negative mark. The last
-column belongs to the table: `table[STAMP, -1]` counts the events learnt. All else belongs to the model.
+column belongs to the table: no arm ever owns it, and `table[EVENTS, -1]` counts the events learnt. All else belongs to
+the model.
 
 An arm is addressed by its handle, `column | generation << 32`: a kernel that meets another stamp than the handle's has
 come too late (the arm was retired, or the table grew and moved) and changes nothing. Every kernel here holds the GIL,
@@ -19,6 +20,7 @@ Table = NDArray[np.float64]
 Handles = NDArray[np.int64]
 
 STAMP = 0
+EVENTS = 1  # in the last column
 VACANT = -1.0  # a column without an arm
 MOVED = -2.0  # an array that has been replaced by a larger one
 
@@ -28,7 +30,7 @@ OK, STALE, BAD_REWARD, BAD_WEIGHT, REPEATED = 0, 1, 2, 3, 4  # what a kernel ans
 def new_table(statistics: int, capacity: int) -> Table:
     """Make a table without arms, with `statistics` rows beside the stamp."""
     table = np.zeros((1 + statistics, capacity + 1))
-    table[STAMP, :capacity] = VACANT
+    table[STAMP] = VACANT
     return table
 
 
@@ -39,7 +41,7 @@ def move(old: Table, new: Table) -> None:
     for s in range(old.shape[0]):
         for column in range(arms):
             new[s, column] = old[s, column]
-        new[s, -1] = old[s, -1]
+    new[EVENTS, -1] = old[EVENTS, -1]
     for column in range(arms):
         old[STAMP, column] = MOVED
 
@@ -63,9 +65,13 @@ def occupy(table: Table, handles: Handles, values: Table) -> None:
 
 @kernel
 def is_current(table: Table, handle: int) -> bool:
-    """Whether the handle's arm owns its column; False too for a handle outside the table."""
-    column = handle & 0xFFFF_FFFF
-    return handle >= 0 and column < table.shape[1] - 1 and table[STAMP, column] == handle >> 32
+    """Whether the handle's arm owns its column; False too for a handle outside the table.
+
+    Without branches: a column outside is read at the last one, which no arm owns, and the generation is taken as
+    unsigned, so that no handle matches a mark.
+    """
+    column = min(handle & 0xFFFF_FFFF, table.shape[1] - 1)
+    return bool(table[STAMP, column] == (handle >> 32) & 0xFFFF_FFFF)
 
 
 @kernel

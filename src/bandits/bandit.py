@@ -11,7 +11,7 @@ from . import _checkpointing
 from ._inputs import checked_at, checked_float, checked_floats, checked_int, checked_now
 from ._numba import kernel
 from ._random import ArmId, base_key, fold_in
-from ._table import BAD_WEIGHT, STALE, Handles, Table, first_stale, move, occupy, vacate
+from ._table import BAD_WEIGHT, EVENTS, STALE, Handles, Table, first_stale, move, occupy, vacate
 from .arms import Arms, checked_id, checked_ids, uid_array
 from .errors import StaleRowsError
 from .models.beta import MAX_WEIGHT, check_batch, update_batch, update_one
@@ -19,6 +19,7 @@ from .policies import AnyPolicy
 from .records import Decision
 
 _CHUNK = 8_192  # events that one kernel call applies while it holds the GIL
+_NOBODY = -1  # a handle that no arm has
 _SPARE = 16  # columns of the smallest table
 
 
@@ -72,6 +73,7 @@ class Bandit:
         self._arms = Arms()
         self._handle_of = self._arms.handle_of
         self._state = policy.model.init(_SPARE)
+        self._table = self._state.table  # the same array, one look-up nearer to the single update
         self._uids = np.zeros(_SPARE, np.uint64)
         self.add_arms(arms)
 
@@ -94,7 +96,7 @@ class Bandit:
     @property
     def updates(self) -> int:
         """Number of events learnt."""
-        return int(self._state.table[0, -1])
+        return int(self._table[EVENTS, -1])
 
     # choosing
 
@@ -180,7 +182,7 @@ class Bandit:
             arms = [self._arms.ids[handle & 0xFFFF_FFFF] for handle in chosen.tolist()]
         else:
             arms = [names[position] for position in positions.tolist()]
-        return Decision((self.replica, self.epoch, n), key, int(state.table[0, -1]), arms, chosen, scores.tolist())
+        return Decision((self.replica, self.epoch, n), key, int(state.table[EVENTS, -1]), arms, chosen, scores.tolist())
 
     # learning
 
@@ -218,11 +220,10 @@ class Bandit:
                 return
             arm = checked_id(arm, "arm")
         if type(reward) is not float:
-            reward = checked_float(reward, "reward")
+            reward = float(reward) if type(reward) is int and 0 <= reward <= 1 else checked_float(reward, "reward")
         if type(weight) is not float:
             weight = checked_float(weight, "weight")
-        handle = self._handle_of.get(arm)
-        if handle is None or update_one(self._state.table, handle, reward, weight):
+        if update_one(self._table, self._handle_of.get(arm, _NOBODY), reward, weight):
             self._update_again(arm, reward, weight)
 
     def _update_again(self, arm: ArmId, reward: float, weight: float) -> None:
@@ -231,7 +232,7 @@ class Bandit:
             handle = self._handle_of.get(arm)
             if handle is None:
                 raise self._arms.unknown(arm)
-            status = update_one(self._state.table, handle, reward, weight)
+            status = update_one(self._table, handle, reward, weight)
             if status:
                 raise self._bad_event(status, "", arm, reward, weight)
 
@@ -242,7 +243,7 @@ class Bandit:
         self._check_context(context)
         if at is not None:
             checked_at(at, self._now)
-        self._update_batch(None, self._checked_rows(rows), rewards, weight)
+        self._update_batch(None, self._rows_array(rows), rewards, weight)
 
     def _update_batch(self, ids: list[ArmId] | None, rows: Handles | None, rewards: Any, weight: Any) -> None:
         size = len(ids) if ids is not None else 0 if rows is None else rows.size
@@ -252,10 +253,10 @@ class Bandit:
         with self._lock:
             handles = self._arms.handles(ids) if ids is not None else rows
             assert handles is not None
-            if rows is not None:
-                self._check_current(rows)
-            table = self._state.table
+            table = self._table
             status, i = check_batch(table, handles, rewards, weights)
+            if status == STALE:
+                raise _stale(i)
             if status:
                 reward, w = float(rewards[min(i, size - 1)]), float(weights[min(i, weights.size - 1)])
                 arm = self._arms.id_at(int(handles[i]))
@@ -286,7 +287,7 @@ class Bandit:
                 self._grow(max(needed, 2 * self._uids.size))
             handles = self._arms.assign(len(new))
             self._uids[handles & 0xFFFF_FFFF] = uid_array(uids, len(new))
-            occupy(self._state.table, handles, self.policy.model.newcomer())
+            occupy(self._table, handles, self.policy.model.newcomer())
             self._arms.publish(new, handles)
 
     def retire_arms(self, ids: Iterable[ArmId]) -> None:
@@ -301,7 +302,7 @@ class Bandit:
         if len(set(old)) != len(old):
             raise ValueError(f"arm {_first_twin(old)!r} is given twice; nothing was retired")
         with self._lock:
-            vacate(self._state.table, self._arms.handles(old))
+            vacate(self._table, self._arms.handles(old))
             self._arms.retire(old)
 
     def _grow(self, capacity: int) -> None:
@@ -311,6 +312,7 @@ class Bandit:
         self._uids = uids
         move(self._state.table, state.table)
         self._state = state
+        self._table = state.table
 
     def rows(self, ids: Iterable[ArmId]) -> Handles:
         """Rows of live arms, int64 `[B]`, for `select_rows` and `update_rows`.
@@ -368,19 +370,27 @@ class Bandit:
         if context is not None:
             raise ValueError(f"the model {self.policy.model.kind!r} takes no context; leave it out")
 
-    def _checked_rows(self, rows: Any) -> Handles:
+    @staticmethod
+    def _rows_array(rows: Any) -> Handles:
         array: NDArray[Any] = np.asarray(rows)
         if array.ndim != 1 or array.dtype != np.int64:
             raise ValueError(f"rows must be int64 [B] from `Bandit.rows`; got {array.dtype} of shape {array.shape}")
-        array = np.ascontiguousarray(array)
+        return np.ascontiguousarray(array)
+
+    def _checked_rows(self, rows: Any) -> Handles:
+        array = self._rows_array(rows)
         self._check_current(array)
         return array
 
     def _check_current(self, rows: Handles) -> None:
         with self._lock:
-            i = first_stale(self._state.table, rows)
+            i = first_stale(self._table, rows)
         if i >= 0:
-            raise StaleRowsError(f"rows[{i}] is of an arm that was retired or never was; ask `rows` again")
+            raise _stale(i)
+
+
+def _stale(i: int) -> StaleRowsError:
+    return StaleRowsError(f"rows[{i}] is of an arm that was retired or never was; ask `rows` again")
 
 
 def _first_twin(ids: Sequence[ArmId]) -> ArmId:

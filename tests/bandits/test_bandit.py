@@ -77,6 +77,8 @@ BAD_UPDATES = [
     (("a", 3.0), {}, ValueError, r"reward = 3.0 of arm 'a' is not in \[0, 1\]"),
     (("a", -0.1), {}, ValueError, r"not in \[0, 1\]"),
     (("a", float("nan")), {}, ValueError, "reward = nan"),
+    (("a", 10**400), {}, ValueError, "too large"),
+    (("a", 2), {}, ValueError, "reward = 2.0 of arm 'a'"),
     (("a", "1"), {}, ValueError, "not a number"),
     (("a", None), {}, ValueError, "not a number"),
     (("a", [1.0]), {}, ValueError, "not a number"),

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from .._numba import kernel
 from .._random import uniform
 from .._special import beta_logit_quantile, log_beta_tails, sigmoid
-from .._table import BAD_REWARD, BAD_WEIGHT, OK, STALE, Handles, Table, is_current, new_table
+from .._table import BAD_REWARD, BAD_WEIGHT, EVENTS, OK, STALE, Handles, Table, is_current, new_table
 
 Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 
@@ -134,13 +134,22 @@ def update_one(table: Table, handle: int, reward: float, weight: float) -> int:
     column = handle & 0xFFFF_FFFF
     table[_SUCCESSES, column] += weight * reward
     table[_FAILURES, column] += weight * (1.0 - reward)
-    table[0, -1] += 1.0
+    table[EVENTS, -1] += 1.0
     return OK
 
 
 @kernel
 def check_batch(table: Table, handles: Handles, rewards: Table, weights: Table) -> tuple[int, int]:
     """Status and position of the first event that cannot be learnt, or (OK, -1). `weights [B]` or `[1]`."""
+    is_good = True  # without branches, twice as fast as a search for the first bad event
+    for i in range(handles.size):
+        is_good &= is_current(table, handles[i])
+    for i in range(rewards.size):
+        is_good &= (rewards[i] >= 0.0) & (rewards[i] <= 1.0)
+    for i in range(weights.size):
+        is_good &= (weights[i] >= 0.0) & (weights[i] <= MAX_WEIGHT)
+    if is_good:
+        return OK, -1
     for i in range(handles.size):
         if not is_current(table, handles[i]):
             return STALE, i
@@ -155,13 +164,13 @@ def check_batch(table: Table, handles: Handles, rewards: Table, weights: Table) 
 @kernel
 def update_batch(table: Table, handles: Handles, rewards: Table, weights: Table, start: int, stop: int) -> None:
     """Learn the checked events start ... stop - 1."""
-    shared = weights.size == 1
+    step = 1 if weights.size > 1 else 0
     for i in range(start, stop):
         column = handles[i] & 0xFFFF_FFFF
-        weight = weights[0] if shared else weights[i]
+        weight = weights[i * step]
         table[_SUCCESSES, column] += weight * rewards[i]
         table[_FAILURES, column] += weight * (1.0 - rewards[i])
-    table[0, -1] += stop - start
+    table[EVENTS, -1] += stop - start
 
 
 @kernel
