@@ -33,7 +33,7 @@ guard: $(VENV)/.test ## fail when the update path has become slow
 	$(BIN)/python benchmarks/guard.py
 
 bench: $(VENV)/.bench ## measure beside peers and limits
-	$(BIN)/pytest benchmarks --benchmark-enable --benchmark-group-by=group \
+	$(BIN)/pytest benchmarks -W default --benchmark-enable --benchmark-group-by=group \
 		--benchmark-columns=min,median,rounds --benchmark-sort=min
 
 evidence: $(VENV)/.test ## the long experiments; writes benchmarks/EVIDENCE.md
