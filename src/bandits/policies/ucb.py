@@ -153,8 +153,10 @@ def kl_ucb_scores(table: Table, handles: Handles, c: float, out: Table) -> None:
 @kernel
 def _rank(bounds: Table, handles: Handles, uids: NDArray[np.uint64], positions: Handles, scores: Table) -> int:
     filled = 0
+    last = positions.size - 1
     for i in range(handles.size):
-        filled = push(i, bounds[i], handles, uids, filled, positions, scores)
+        if filled <= last or bounds[i] >= scores[last]:
+            filled = push(i, bounds[i], handles, uids, filled, positions, scores)
     return OK
 
 

@@ -1,0 +1,130 @@
+"""The long experiments behind `make evidence`: results, seeds, machine and versions go into EVIDENCE.md."""
+
+import importlib.metadata
+import platform
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+from rich.progress import track
+
+from seedbed.allocators import ColdStartAllocator, ColdStartConfig
+from seedbed.allocators.replay import Queues, Replay, oracle_allocation, uniform_allocation
+from seedbed.bandits import KLUCB, UCB1, Thompson
+from seedbed.bandits.simulation import Bernoulli, simulate
+from seedbed.constraints import StopLoss
+
+ROOT = Path(__file__).resolve().parents[1]
+PROBLEMS = {
+    ".1 ... .9": [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9],
+    ".01, .02, .3 ... .795, .8, .805": [0.01, 0.02, 0.3, 0.4, 0.5, 0.6, 0.795, 0.8, 0.805],
+    ".01 x 3, .02 x 3, .05 x 2, .1": [0.01] * 3 + [0.02] * 3 + [0.05] * 2 + [0.1],
+}
+POLICIES = {"Thompson": Thompson(), "KL-UCB": KLUCB(), "UCB1, alpha = 1/2": UCB1(alpha=0.5)}
+
+
+def table(head, rows):
+    """A Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+
+
+def regrets():
+    """Mean final regret, T = 10,000, 2,000 runs each: seeds 0 ... 1,999."""
+    rows = []
+    for name, means in PROBLEMS.items():
+        world = Bernoulli(means)
+        for rule, policy in POLICIES.items():
+            runs = simulate(policy, world, 10_000, range(2_000), progress=lambda s, n=f"{rule}, {name}": track(s, n))
+            error = runs.regret.std(ddof=1) / np.sqrt(runs.regret.size)
+            deviation = f"{runs.regret.std(ddof=1):.1f}"
+            rows.append([name, rule, f"{runs.regret.mean():.2f} +- {error:.2f}", deviation, f"{world.lai_robbins:.2f}"])
+    return table(["means", "policy", "mean regret +- standard error", "sd of a run", "Lai-Robbins constant"], rows)
+
+
+def stops():
+    """Share of 100,000 rooms stopped, looks every 10 viewers; limit 2 %, Beta(1, 24), alpha 5 %; seed 2026."""
+    rule, rng, rows = StopLoss(), np.random.default_rng(2026), []
+    for rate in track([0.01, 0.02, 0.03, 0.04, 0.06, 0.10], "stop-loss"):
+        harms = rng.binomial(10, rate, size=(100_000, 200)).cumsum(axis=1)
+        viewers = np.arange(10, 2_001, 10)
+        fired = np.concatenate([rule.fires(part, viewers) for part in np.array_split(harms, 20)])
+        first = np.where(fired.any(axis=1), fired.argmax(axis=1), 10**9)
+        median = "-" if (first < 10**9).mean() < 0.5 else f"{viewers[int(np.median(first))]}"
+        rows.append(
+            [f"{rate:.0%}", f"{fired[:, :100].any(axis=1).mean():.2%}", f"{fired.any(axis=1).mean():.2%}", median]
+        )
+    return table(["rate", "stopped within 1,000 viewers", "within 2,000", "median viewers at the stop"], rows)
+
+
+def read_counts(name):
+    """Items, successes and failures of a table of counts."""
+    counts = np.loadtxt(ROOT / "examples" / "data" / name, delimiter=",", skiprows=1, dtype=np.int64)
+    return [str(item) for item in counts[:, 0]], counts[:, 1], counts[:, 2]
+
+
+def counts_replays():
+    """Uplift over uniform allocation, 300,000 exposures over the 80 items, seeds 0 ... 19, by exposures a tick."""
+    items, successes, failures = read_counts("open-bandit-counts-all.csv")
+    _, good, bad = read_counts("open-bandit-counts-women.csv")
+    rows = []
+    for label, change, tick in (
+        ("feed", {}, 1_000),
+        ("feed", {}, 2_000),
+        ("feed", {}, 5_000),
+        ("feed without extension", {"extension": 0}, 1_000),
+        ("feed, false_promotion = .25", {"false_promotion": 0.25}, 1_000),
+        ("feed, verify_cap = 3,000", {"verify_cap": 3_000}, 1_000),
+    ):
+        config = ColdStartConfig.feed(budget={"limit": 300_000}, **change).fitted(good, good + bad)
+        uplifts, spent, promoted, below = [], [], [], []
+        for seed in track(range(20), f"{label}, {tick} a tick"):
+            queues = Queues.from_counts(items, successes, failures, seed)
+            replay = Replay(ColdStartAllocator(config, seed=seed), queues, tick)
+            names = set()
+            while not replay.is_over:
+                names |= {change.room for change in replay.step().plan.changes if change.reason == "PROMOTED"}
+            uniform = uniform_allocation(queues.lengths, 300_000)
+            uplifts.append(replay.rewards.sum() / queues.rewards_of(uniform) - 1)
+            spent.append(replay.taken.sum() / 300_000)
+            rates = dict(zip(queues.items, queues.rates, strict=True))
+            promoted.append(len(names))
+            below.append(sum(rates[name] < config.bar for name in names))
+        mean, half = np.mean(uplifts), 2.093 * np.std(uplifts, ddof=1) / np.sqrt(20)
+        share = sum(below) / max(sum(promoted), 1)
+        rows.append(
+            [label, tick, f"{mean:+.1%} ({mean - half:+.1%} to {mean + half:+.1%})", f"{np.mean(spent):.0%}",
+             f"{np.mean(promoted):.1f}", f"{share:.0%}"]
+        )  # fmt: skip
+    oracle = oracle_allocation(queues.rates, queues.lengths, 300_000)
+    ceiling = queues.rates @ oracle / (queues.rates @ uniform) - 1
+    head = [
+        "allocator",
+        "exposures a tick",
+        "rewards over uniform (95 %)",
+        "budget used",
+        "promoted a run",
+        "below the bar",
+    ]
+    return table(head, rows) + f"\n\nThe oracle, who knows all rates, expects {ceiling:+.1%}."
+
+
+def main():
+    """Run everything and write the page."""
+    start = time.time()
+    sections = [("Regret", regrets), ("Stop-loss", stops), ("Replay of production counts", counts_replays)]
+    parts = [(title, job.__doc__, job()) for title, job in sections]
+    versions = ", ".join(
+        f"{name} {importlib.metadata.version(name)}" for name in ("seedbed", "numpy", "scipy", "numba")
+    )
+    machine = f"{platform.machine()} {platform.system()}, Python {platform.python_version()}, {versions}"
+    page = ["# Evidence", f"Written by `make evidence` in {(time.time() - start) / 60:.0f} minutes on {machine}."]
+    for title, text, result in parts:
+        page += [f"## {title}", text, result]
+    (ROOT / "benchmarks" / "EVIDENCE.md").write_text("\n\n".join(page) + "\n")
+    print("\n\n".join(page))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
