@@ -12,7 +12,7 @@ export NUMBA_CACHE_DIR := $(shell $(PYTHON) .dev/cache_dir.py)
 
 demo: $(VENV)/.cli ## play the cold-start allocator over two real logs
 	$(BIN)/seedbed replay $(DATA)/open-bandit-random-all.csv.gz --population $(DATA)/open-bandit-counts-women.csv \
-		--budget 8000 --tick-exposures 200 --set quota_min=50 --set quota_base=50 --set quota_max=50 \
+		--budget 6000 --tick-exposures 200 --set quota_min=50 --set quota_base=50 --set quota_max=50 \
 		--set verify_cap=100 --set extension=20 --set tick_cap=20 --out replay-rows --force
 	$(BIN)/seedbed replay $(DATA)/open-bandit-counts-all.csv --population $(DATA)/open-bandit-counts-women.csv \
 		--budget 300000 --seeds 20 --out replay-counts --force
