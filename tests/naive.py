@@ -54,7 +54,7 @@ def ucb1_scores(counts, ids, alpha):
     n = [sum(counts.evidence[id]) for id in ids]
     total = max(sum(n), 1.0)
     return [
-        counts.evidence[id][0] / m + alpha * math.sqrt(2 * math.log(total) / m) if m else math.inf
+        counts.evidence[id][0] / m + (alpha and alpha * math.sqrt(2 * math.log(total) / m)) if m else math.inf
         for id, m in zip(ids, n, strict=True)
     ]
 

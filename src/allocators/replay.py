@@ -44,6 +44,12 @@ class Queues:
     def __init__(self, items: Sequence[ArmId], rewards: Sequence[ArrayLike], negatives: Sequence[ArrayLike]) -> None:
         self.items = checked_ids(items, "items")
         self.lengths: Ints = np.array([np.size(row) for row in rewards], np.int64)
+        if len(set(self.items)) != len(self.items) or len(self.items) != self.lengths.size:
+            raise ValueError("items must be distinct ids, one for each array of rewards")
+        if self.lengths.tolist() != [np.size(row) for row in negatives]:
+            raise ValueError("rewards and negatives must have the same numbers of rows")
+        if not self.lengths.all():
+            raise ValueError(f"item {self.items[int(self.lengths.argmin())]!r} has no rows; leave it out")
         self._starts = np.concatenate([[0], np.cumsum(self.lengths)])
         self._rewards = _cumulative(rewards)
         self._negatives = _cumulative(negatives)
@@ -52,6 +58,8 @@ class Queues:
     def from_rows(cls, items: Sequence[ArmId], rewards: ArrayLike, negatives: ArrayLike | None = None) -> Self:
         """Sort the rows of a log, [N], into queues; items come in the order of their first row."""
         position_of: dict[ArmId, int] = {}
+        if len(items) != np.size(rewards):
+            raise ValueError(f"{len(items)} items and {np.size(rewards)} rewards; each row has one of both")
         which = np.array([position_of.setdefault(item, len(position_of)) for item in items], np.int64)
         order = np.argsort(which, kind="stable")
         cuts = np.cumsum(np.bincount(which, minlength=len(position_of)))[:-1]
@@ -62,6 +70,9 @@ class Queues:
     @classmethod
     def from_counts(cls, items: Sequence[ArmId], successes: ArrayLike, failures: ArrayLike, seed: int) -> Self:
         """Fill an urn an item, [K], and lay down the order in which it will be drawn empty, keyed by the seed."""
+        for counts in (successes, failures):
+            if np.asarray(counts).dtype.kind not in "iu" or np.min(counts, initial=0) < 0:
+                raise ValueError("successes and failures must be integers >= 0")
         key = base_key(checked_int(seed, "seed", 0, 2**64 - 1), _URN, 0)
         rewards = []
         for item, s, f in zip(items, np.asarray(successes, np.int64), np.asarray(failures, np.int64), strict=True):
@@ -193,13 +204,13 @@ class Replay:
         self.ticks += 1
         now = self.ticks * self.allocator.config.tick_seconds
         plan = self.allocator.tick(now=now, exposures=self.tick_exposures)
-        self.idle = 0 if plan.granted else self.idle + 1
         columns = plan.columns()
         granted = np.zeros_like(self.taken)
         positions = np.array([self._position_of[item] for item in columns["room"]], np.int64)
         granted[positions] = columns["exposures"]
         self.stages[positions] = columns["stage"]
         shown = np.minimum(granted, self.queues.lengths - self.taken)
+        self.idle = 0 if shown.any() else self.idle + 1
         rewards, negatives = self.queues.between(self.taken, self.taken + shown)
         self.taken += shown
         self.rewards += rewards
@@ -250,6 +261,7 @@ class Replay:
             array = arrays.get(name, np.empty(0))
             require(array.dtype == np.int64 and array.shape == replay.taken.shape, f"array {name!r} is of another log")
             setattr(replay, name, array)
+        require(all(item in replay._position_of for item in allocator.bandit.arms), "it is of another log")
         require(bool(((replay.taken >= 0) & (replay.taken <= queues.lengths)).all()), "it is of another log")
         first = queues.between(np.zeros_like(replay.taken), replay.taken)
         require(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
-from ._table import EVENTS, STAMP, occupy
+from ._table import EVENTS, STAMP, occupy, snapshot
 from .arms import Arms, checked_id
 from .checkpoint import Checkpoint, pack, require, take, unpack
 from .policies import AnyPolicy
@@ -23,6 +23,8 @@ def save(bandit: Bandit) -> bytes:
     with bandit._lock:
         arms = bandit._arms
         columns = len(arms.ids)
+        statistics = np.empty((bandit._table.shape[0] - 1, columns))
+        events = snapshot(bandit._table, statistics)  # in one piece: single updates take no lock
         values: dict[str, Any] = {
             "seed": bandit.seed,
             "replica": bandit.replica,
@@ -33,10 +35,10 @@ def save(bandit: Bandit) -> bytes:
             "order": [handle & 0xFFFF_FFFF for handle in arms.handle_of.values()],
             "free": list(arms.free),
             "tombstones_dropped": arms.tombstones_dropped,
-            "updates": bandit.updates,
+            "updates": int(events),
         }
         arrays = {
-            "statistics": bandit._state.table[STAMP + 1 :, :columns].copy(),
+            "statistics": statistics,
             "uids": bandit._uids[:columns].copy(),
             "generations": np.array(arms.generations, np.int64),
             "tombstones": np.fromiter(arms.tombstones, np.uint64, len(arms.tombstones)),
@@ -61,13 +63,13 @@ def load(cls: type[Bandit], blob: bytes) -> Any:
     bandit._handle_of = arms.handle_of
     columns = len(arms.ids)
     statistics = arrays["statistics"]
-    rows = bandit._state.table.shape[0] - 1
+    rows = bandit._table.shape[0] - 1
     require(statistics.dtype == np.float64 and statistics.shape == (rows, columns), "statistics have another shape")
     policy.model.check_statistics(statistics[:, [id is not None for id in arms.ids]], require)
     if columns > bandit._uids.size:
         bandit._grow(columns)
     bandit._uids[:columns] = arrays["uids"]
-    table = bandit._state.table
+    table = bandit._table
     occupy(table, arms.live(bandit._lock).handles, np.zeros(rows))
     table[STAMP + 1 :, :columns] = statistics
     table[EVENTS, -1] = take(values, "updates", _is_count, "a count")
@@ -77,8 +79,8 @@ def load(cls: type[Bandit], blob: bytes) -> Any:
 def _policy(config: dict[str, Any]) -> Any:
     try:
         return TypeAdapter(AnyPolicy).validate_python(config)
-    except ValidationError as error:
-        require(False, f"its policy is not one of this version ({error.errors()[0]['msg']})")
+    except (ValidationError, TypeError, RecursionError) as error:
+        require(False, f"its policy is not one of this version ({type(error).__name__})")
 
 
 def _arms(values: dict[str, Any], arrays: dict[str, Any]) -> Arms:
@@ -100,6 +102,10 @@ def _arms(values: dict[str, Any], arrays: dict[str, Any]) -> Arms:
     require(len({arms.ids[column] for column in live}) == len(live), "an id stands twice")
     generations = arrays["generations"]
     require(generations.shape == (len(ids),) and arrays["uids"].shape == (len(ids),), "its columns contradict its ids")
+    uids, tombstones = arrays["uids"], arrays["tombstones"]
+    require(tombstones.ndim == 1, "its tombstones are no list")
+    require(np.unique(uids[live]).size == len(live), "two arms have one uid")
+    require(not np.isin(uids[live], tombstones).any(), "a live arm is among its tombstones")
     require(bool(((generations >= 0) & (generations < 1 << 31)).all()), "a generation is out of range")
     arms.generations = generations.tolist()
     arms.free = free

@@ -26,7 +26,7 @@ def checked_floats(values: Any, what: str, size: int) -> NDArray[np.float64]:
         raise ValueError(f"{what} must be numbers; got {array.dtype} such as {array.reshape(-1)[0]!r}")
     if array.shape != (size,):
         raise ValueError(f"{what} must have one entry an event, shape ({size},); got shape {array.shape}")
-    return np.ascontiguousarray(array, np.float64)
+    return np.require(array, np.float64, ["C", "A", "W"])  # other layouts are other types to numba
 
 
 def checked_int(value: Any, what: str, low: int, high: int | None = None) -> int:
@@ -49,9 +49,12 @@ def checked_now(now: Any, latest: float | None) -> float:
     return value
 
 
-def checked_at(at: Any, latest: float | None, ahead: float = LATENESS) -> None:
-    """Check when events happened: finite, at most `ahead` seconds after the latest `now`."""
-    times = np.atleast_1d(np.asarray(at))
+def checked_at(at: Any, size: int, latest: float | None, ahead: float = LATENESS) -> None:
+    """Check when events happened, once or `[size]`: finite, at most `ahead` seconds after the latest `now`."""
+    times = np.asarray(at)
+    if times.ndim and times.shape != (size,):
+        raise ValueError(f"at must be one time or one an event, shape ({size},); got shape {times.shape}")
+    times = np.atleast_1d(times)
     if times.dtype.kind not in "iuf":
         raise ValueError(f"at = {at!r} is not a time in seconds")
     wrong = ~np.isfinite(times)

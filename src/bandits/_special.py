@@ -93,38 +93,24 @@ def log_beta_density(a: float, b: float, z: float) -> float:
 
 
 @kernel
-def _beta_fraction(a: float, b: float, x: float) -> float:
-    """Continued fraction of the incomplete beta (DLMF 8.17.22), by the modified Lentz method.
+def _beta_fraction(a: float, b: float, x: float, y: float, excess: float) -> float:
+    """Continued fraction of the incomplete beta, `I_x(a, b) = x^a y^b / B(a, b) / fraction`, by the Lentz method.
 
-    Converges in O(sqrt(max(a, b))) terms for x < (a + 1) / (a + b + 2).
+    The even part of DLMF 8.17.22 in the form of DiDonato and Morris (1992), which reads x, y = 1 - x and
+    excess = b x - a y apart, so that nothing is lost where x is near 0 or 1. Converges in O(sqrt(max(a, b))) terms for
+    x < (a + 1) / (a + b + 2).
     """
-    tiny = 1e-300
-    c = 1.0
-    d = 1.0 - (a + b) * x / (a + 1.0)
-    if abs(d) < tiny:
-        d = tiny
-    d = 1.0 / d
-    fraction = d
+    fraction = a * (1.0 - excess) / (a + 1.0)
+    c = fraction
+    d = 0.0
     for m in range(1, _MAX_TERMS):
-        step = a + 2 * m
-        numerator = m * (b - m) * x / ((step - 1.0) * step)
-        d = 1.0 + numerator * d
-        c = 1.0 + numerator / c
-        if abs(d) < tiny:
-            d = tiny
-        if abs(c) < tiny:
-            c = tiny
-        d = 1.0 / d
-        fraction *= d * c
-        numerator = -(a + m) * (a + b + m) * x / (step * (step + 1.0))
-        d = 1.0 + numerator * d
-        c = 1.0 + numerator / c
-        if abs(d) < tiny:
-            d = tiny
-        if abs(c) < tiny:
-            c = tiny
-        d = 1.0 / d
-        change = d * c
+        step = a + 2.0 * m
+        product = m * (b - m) * x / (step - 1.0)
+        numerator = (a + m - 1.0) * (a + b + m - 1.0) * x / (step - 1.0) * product
+        denominator = m + product + (a + m) * (1.0 - excess + m * (1.0 + y)) / (step + 1.0)
+        d = 1.0 / (denominator + numerator * d)
+        c = denominator + numerator / c
+        change = c * d
         fraction *= change
         if abs(change - 1.0) < 1e-15:
             break
@@ -145,11 +131,12 @@ def _log_complement(log_p: float) -> float:
 def log_beta_tails(a: float, b: float, z: float) -> tuple[float, float, float]:
     """`ln P(theta <= x)`, `ln P(theta > x)` and the log-density of the logit, at x = sigmoid(z), theta ~ Beta(a, b)."""
     log_density = log_beta_density(a, b, z)
-    x = sigmoid(z)
-    if x * (a + b + 2.0) < a + 1.0:
-        lower = log_density + math.log(_beta_fraction(a, b, x) / a)
+    x, y = sigmoid(z), sigmoid(-z)
+    excess = x * b - y * a
+    if excess + 2.0 * x < 1.0:  # x < (a + 1) / (a + b + 2)
+        lower = log_density - math.log(_beta_fraction(a, b, x, y, excess))
         return lower, _log_complement(lower), log_density
-    upper = log_density + math.log(_beta_fraction(b, a, sigmoid(-z)) / b)
+    upper = log_density - math.log(_beta_fraction(b, a, y, x, -excess))
     return _log_complement(upper), upper, log_density
 
 

@@ -47,6 +47,15 @@ def move(old: Table, new: Table) -> None:
 
 
 @kernel
+def snapshot(table: Table, out: Table) -> float:
+    """Copy the model's rows of the first columns, `out [S - 1, n]`, and return the events learnt by then."""
+    for s in range(out.shape[0]):
+        for column in range(out.shape[1]):
+            out[s, column] = table[1 + s, column]
+    return float(table[EVENTS, -1])
+
+
+@kernel
 def vacate(table: Table, handles: Handles) -> None:
     """Mark the columns of retired arms as free."""
     for i in range(handles.size):

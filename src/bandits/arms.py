@@ -41,7 +41,7 @@ def checked_ids(ids: Iterable[Any], what: str) -> list[ArmId]:
 def checked_id(id: Any, what: str) -> ArmId:
     """Return one id as a plain string or integer."""
     if isinstance(id, str):
-        return str(id)
+        return str.__str__(id)  # of a subclass too: that of an enum would name the member
     if isinstance(id, int | np.integer) and not isinstance(id, bool):
         if not -_LIMIT <= id < _LIMIT:
             raise ValueError(f"{what} = {id} does not fit into 64 bits; use a string")
@@ -80,7 +80,10 @@ class Arms:
         ValueError
             For an id that is live, was retired, or is given twice.
         """
-        uids = [uid64(id) for id in ids]
+        try:
+            uids = [uid64(id) for id in ids]
+        except UnicodeEncodeError as error:
+            raise ValueError(f"arm {error.object!r} is not valid Unicode; nothing was added") from None
         seen: dict[int, ArmId] = {}
         for id, uid in zip(ids, uids, strict=True):
             if id in self.handle_of:
@@ -151,16 +154,25 @@ class Arms:
             raise self.unknown(error.args[0]) from None
 
     def id_at(self, handle: int) -> ArmId | None:
-        """Id of the arm that owns a handle's column now."""
-        return self.ids[handle & 0xFFFF_FFFF]
+        """Id of the arm that the handle names, or None where it is not there any more."""
+        column = handle & 0xFFFF_FFFF
+        if column >= len(self.ids) or self.generations[column] != handle >> 32:
+            return None
+        return self.ids[column]
 
     def unknown(self, id: ArmId) -> UnknownArmError:
         """Error for an id that names no live arm."""
-        if uid64(id) in self.tombstones:
+        if self._was_retired(id):
             return UnknownArmError(f"arm {id!r} was retired; drop it from the request")
         return UnknownArmError(
             f"unknown arm {id!r}: not among the {len(self)} arms of this bandit; add it with `add_arms` first"
         )
+
+    def _was_retired(self, id: ArmId) -> bool:
+        try:
+            return uid64(id) in self.tombstones
+        except UnicodeEncodeError:  # an id that could never be added
+            return False
 
 
 def uid_array(uids: Iterable[int], count: int) -> NDArray[np.uint64]:

@@ -58,7 +58,7 @@ class Bandit:
     """
 
     def __init__(self, policy: AnyPolicy, arms: Iterable[ArmId] = (), *, seed: int = 0, replica: str = "0") -> None:
-        if not hasattr(policy, "best"):
+        if isinstance(policy, type) or not hasattr(policy, "best"):
             raise ValueError(f"policy = {policy!r} is not a policy; pass one such as Thompson()")
         if not isinstance(replica, str):
             raise ValueError(f"replica = {replica!r} is not a string")
@@ -147,15 +147,18 @@ class Bandit:
             As `select`.
         """
         self._check_context(context)
-        handles = self._checked_rows(rows)
-        if np.unique(handles).size != handles.size:
-            raise ValueError("rows must be distinct; one is given twice")
-        return self._decide(None, handles, k, now)
+        with self._lock:  # the ids of the rows are looked up after the decision
+            handles = self._checked_rows(rows)
+            if np.unique(handles).size != handles.size:
+                raise ValueError("rows must be distinct; one is given twice")
+            return self._decide(None, handles, k, now)
 
     def _decide(self, ids: list[ArmId] | None, rows: Handles | None, k: int, now: float | None) -> Decision:
         """Rank and record; where the table moved or an arm was retired meanwhile, look the arms up again."""
         if now is not None:
             now = checked_now(now, self._now)
+        if type(k) is not int:
+            k = checked_int(k, "k", 1)
         n = -1
         while True:
             state, uids = self._state, self._uids  # in this order: growth publishes uids first
@@ -163,9 +166,9 @@ class Bandit:
             handles = rows if rows is not None else live.handles if live is not None else self._arms.handles(ids or ())
             if handles.size == 0:
                 raise ValueError("there are no candidates; add arms with `add_arms` first, or pass some")
+            if not 1 <= k <= handles.size:
+                raise ValueError(f"k must be in [1, {handles.size}], the candidates; got {k}")
             if n < 0:
-                if type(k) is not int or not 1 <= k <= handles.size:
-                    raise ValueError(f"k must be in [1, {handles.size}], the candidates; got {k!r}")
                 n = _count(self._counter)
                 key = fold_in(self._base, n)
                 positions, scores = np.empty(k, np.int64), np.empty(k)
@@ -179,7 +182,7 @@ class Bandit:
         names = live.ids if live is not None else ids
         chosen = handles[positions]
         if names is None:
-            arms = [self._arms.ids[handle & 0xFFFF_FFFF] for handle in chosen.tolist()]
+            arms = [id for id in map(self._arms.id_at, chosen.tolist()) if id is not None]
         else:
             arms = [names[position] for position in positions.tolist()]
         return Decision((self.replica, self.epoch, n), key, int(state.table[EVENTS, -1]), arms, chosen, scores.tolist())
@@ -196,7 +199,7 @@ class Bandit:
         reward
             In the model's support; `[B]` for a batch.
         weight
-            Importance weight in [0, 2**53]; one for all or `[B]`.
+            Importance weight in [0, 1e12]; one for all or `[B]`.
         context
             Features of the request; the models here take none.
         at
@@ -211,14 +214,13 @@ class Bandit:
         """
         if context is not None or at is not None:
             self._check_context(context)
-            if at is not None:
-                checked_at(at, self._now)
         if type(arm) is not str and type(arm) is not int:
             if not isinstance(arm, str | bytes | int | np.integer) and np.iterable(arm):
-                ids = checked_ids(arm, "arm")
-                self._update_batch(ids, None, reward, weight)
+                self._update_batch(checked_ids(arm, "arm"), None, reward, weight, at)
                 return
             arm = checked_id(arm, "arm")
+        if at is not None:
+            checked_at(checked_float(at, "at"), 1, self._now)
         if type(reward) is not float:
             reward = float(reward) if type(reward) is int and 0 <= reward <= 1 else checked_float(reward, "reward")
         if type(weight) is not float:
@@ -241,15 +243,17 @@ class Bandit:
     ) -> None:
         """Learn a batch of rewards of the arms in `rows` (from `Bandit.rows`), as `update` does."""
         self._check_context(context)
-        if at is not None:
-            checked_at(at, self._now)
-        self._update_batch(None, self._rows_array(rows), rewards, weight)
+        self._update_batch(None, self._rows_array(rows), rewards, weight, at)
 
-    def _update_batch(self, ids: list[ArmId] | None, rows: Handles | None, rewards: Any, weight: Any) -> None:
+    def _update_batch(self, ids: list[ArmId] | None, rows: Handles | None, rewards: Any, weight: Any, at: Any) -> None:
         size = len(ids) if ids is not None else 0 if rows is None else rows.size
+        if at is not None:
+            checked_at(at, size, self._now)
         rewards = checked_floats(rewards, "rewards", size)
         one_weight = np.ndim(weight) == 0
         weights = np.array([checked_float(weight, "weight")]) if one_weight else checked_floats(weight, "weight", size)
+        if one_weight and not 0.0 <= weights[0] <= MAX_WEIGHT:
+            raise _bad_weight(f"weight = {weights[0]}")
         with self._lock:
             handles = self._arms.handles(ids) if ids is not None else rows
             assert handles is not None
@@ -258,15 +262,14 @@ class Bandit:
             if status == STALE:
                 raise _stale(i)
             if status:
-                reward, w = float(rewards[min(i, size - 1)]), float(weights[min(i, weights.size - 1)])
                 arm = self._arms.id_at(int(handles[i]))
-                raise self._bad_event(status, "" if status == BAD_WEIGHT and one_weight else f"s[{i}]", arm, reward, w)
+                raise self._bad_event(status, f"s[{i}]", arm, float(rewards[i]), float(weights[i % weights.size]))
             for start in range(0, size, _CHUNK):
                 update_batch(table, handles, rewards, weights, start, min(start + _CHUNK, size))
 
     def _bad_event(self, status: int, index: str, arm: ArmId | None, reward: float, weight: float) -> ValueError:
         if status == BAD_WEIGHT:
-            return ValueError(f"weight{index} = {weight} of arm {arm!r} is not in [0, {MAX_WEIGHT:.0f}]")
+            return _bad_weight(f"weight{index} = {weight} of arm {arm!r}")
         return ValueError(f"reward{index} = {reward} of arm {arm!r} is not in {self.policy.model.support}")
 
     # arms
@@ -321,10 +324,6 @@ class Bandit:
         """
         return self._arms.handles(checked_ids(ids, "ids"))
 
-    def id_of(self, row: int) -> ArmId | None:
-        """Id of the arm in a row, or None where there is none now."""
-        return self._arms.id_at(row)
-
     def uids(self, rows: Handles) -> NDArray[np.uint64]:
         """64-bit names of the arms in `rows`, `[B]`: the order in which equals are ranked."""
         uids: NDArray[np.uint64] = self._uids[self._checked_rows(rows) & 0xFFFF_FFFF]
@@ -375,7 +374,7 @@ class Bandit:
         array: NDArray[Any] = np.asarray(rows)
         if array.ndim != 1 or array.dtype != np.int64:
             raise ValueError(f"rows must be int64 [B] from `Bandit.rows`; got {array.dtype} of shape {array.shape}")
-        return np.ascontiguousarray(array)
+        return np.require(array, np.int64, ["C", "A", "W"])
 
     def _checked_rows(self, rows: Any) -> Handles:
         array = self._rows_array(rows)
@@ -387,6 +386,10 @@ class Bandit:
             i = first_stale(self._table, rows)
         if i >= 0:
             raise _stale(i)
+
+
+def _bad_weight(what: str) -> ValueError:
+    return ValueError(f"{what} is not in [0, {MAX_WEIGHT:g}]")
 
 
 def _stale(i: int) -> StaleRowsError:

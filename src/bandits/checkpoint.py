@@ -22,7 +22,8 @@ FORMAT = 1
 _HEADER = struct.Struct("<8sIQ")
 _CHECKSUM = 16
 _DTYPES = {"<f8", "<i8", "<u8", "|u1", "|b1"}
-_MAX_DIMENSIONS = 4
+_MAX_DIMENSIONS = 2
+_MAX_LENGTH = 2**31
 
 
 class Checkpoint(NamedTuple):
@@ -62,15 +63,19 @@ def unpack(blob: bytes, kind: str) -> Checkpoint:
     body = _checked_body(memoryview(blob))
     try:
         fields = msgpack.unpackb(body, strict_map_key=False)
-    except (ValueError, TypeError, msgpack.UnpackException) as error:
+    except (ValueError, TypeError, RecursionError, msgpack.UnpackException) as error:
         _refuse(f"the body is not msgpack ({error})")
     if not isinstance(fields, dict) or set(fields) != {"kind", "config", "values", "arrays"}:
         _refuse("the body is not a map of kind, config, values and arrays")
+    if not isinstance(fields["kind"], str):
+        _refuse("its kind is not a string")
     if fields["kind"] != kind:
         _refuse(f"it is of kind {fields['kind']!r}, not {kind!r}")
     for part in ("config", "values", "arrays"):
         if not isinstance(fields[part], dict):
             _refuse(f"{part} is not a map")
+    if not all(isinstance(name, str) for part in ("config", "values", "arrays") for name in fields[part]):
+        _refuse("a name in it is not a string")
     arrays = {name: _array(name, packed) for name, packed in fields["arrays"].items()}
     return Checkpoint(kind, fields["config"], fields["values"], arrays)
 
@@ -100,8 +105,8 @@ def _array(name: Any, packed: Any) -> NDArray[Any]:
     dtype, shape, data = packed
     if not isinstance(dtype, str) or dtype not in _DTYPES or not isinstance(data, bytes) or not isinstance(shape, list):
         _refuse(f"array {name!r} is not [dtype, shape, bytes] of a known dtype")
-    if len(shape) > _MAX_DIMENSIONS or not all(type(n) is int and n >= 0 for n in shape):
-        _refuse(f"array {name!r} has the impossible shape {shape}")
+    if len(shape) > _MAX_DIMENSIONS or not all(type(n) is int and 0 <= n < _MAX_LENGTH for n in shape):
+        _refuse(f"array {name!r} has an impossible shape")
     if math.prod(shape) * np.dtype(dtype).itemsize != len(data):
         _refuse(f"array {name!r} of shape {shape} and dtype {dtype} has {len(data)} bytes")
     native = np.dtype(dtype).newbyteorder("=")
@@ -120,7 +125,8 @@ def take(mapping: Mapping[str, Any], name: str, check: Callable[[Any], bool], wh
         _refuse(f"{name} is missing")
     value = mapping[name]
     if not check(value):
-        _refuse(f"{name} = {value!r:.80} is not {what}")
+        shown = f" = {value!r:.80}" if isinstance(value, str | int | float | None) else f" of {type(value).__name__}"
+        _refuse(f"{name}{shown} is not {what}")
     return value
 
 

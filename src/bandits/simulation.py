@@ -126,7 +126,7 @@ def simulate(
     True
     """
     horizon = checked_int(horizon, "horizon", 1)
-    if isinstance(seeds, int):
+    if not np.iterable(seeds):
         raise ValueError(f"seeds must be several integers, one a run; write range({seeds}) or [{seeds}]")
     checked = [checked_int(seed, f"seeds[{i}]", 0, 2**64 - 1) for i, seed in enumerate(seeds)]
     if not checked:

@@ -86,6 +86,8 @@ def _read_counts(table: "_Table", columns: Columns) -> Counts:
         if cells[item] in items:
             table.refuse(line, item, f"{cells[item]!r} is the item of an earlier line too")
         items[cells[item]] = table.cell(line, good, cells, _count), table.cell(line, bad, cells, _count)
+        if not any(items[cells[item]]):
+            table.refuse(line, item, f"{cells[item]!r} has no exposures; leave the line out")
     if not items:
         raise ValueError(f"{table.path}: there is no line below the header")
     counts = np.array(list(items.values()), np.int64)
@@ -105,11 +107,10 @@ def _read_rows(table: "_Table", columns: Columns, position: int | None) -> Rows:
         when = table.cell(line, time, cells, _time)
         result = table.cell(line, reward, cells, _bit)
         harm = 0 if negative is None else table.cell(line, negative, cells, _bit)
-        if propensity is not None:
-            chance = table.cell(line, propensity, cells, _probability)
-            low, high = min(low, chance), max(high, chance)
+        chance = 1.0 if propensity is None else table.cell(line, propensity, cells, _probability)
         if place is not None and table.cell(line, place, cells, _count) != position and position is not None:
             continue
+        low, high = min(low, chance), max(high, chance)
         items.append(cells[item])
         rewards.append(result)
         negatives.append(harm)
@@ -141,9 +142,15 @@ class _Table:
         except UnicodeDecodeError as error:
             raise ValueError(f"{path}: not UTF-8 text ({error})") from None
         self._reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-        self.header = next(self._reader, [])
+        try:
+            self.header = next(self._reader, [])
+        except csv.Error as error:
+            raise ValueError(f"{path}, line 1: {error}") from None
         if not self.header:
             raise ValueError(f"{path}: the file is empty; a header line is needed")
+        twice = [name for i, name in enumerate(self.header) if name in self.header[:i]]
+        if twice:
+            raise ValueError(f"{path}, line 1: the column {twice[0]!r} stands twice")
 
     def index(self, name: str) -> int:
         """Position of a column that must be there."""

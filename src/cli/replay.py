@@ -4,7 +4,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,15 +14,17 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from .. import __version__
-from ..allocators import ColdStartAllocator, ColdStartConfig
+from ..allocators import ColdStartAllocator, ColdStartConfig, StageChange
 from ..allocators.cold_start.reasons import names_of
 from ..allocators.replay import Queues, Replay, Step
 from ..bandits import CheckpointError
+from ..bandits._inputs import checked_int
 from ..bandits.checkpoint import take
 from .logs import Columns, Counts, Rows, digest, read_counts, read_log
 from .report import show
 from .summary import summarise, uplift
 
+_LARGEST_LOG = 500_000_000  # an urn takes 26 bytes an exposure while it is shuffled
 DECISIONS, CHECKPOINT, SUMMARY = "decisions.jsonl", "checkpoint.seedbed", "summary.json"
 
 
@@ -88,6 +90,8 @@ def run(options: argparse.Namespace) -> int:
     job = prepare(options)
     _check_folder(folder, options.resume, options.force)
     queues = job.queues(job.seed)
+    Replay(ColdStartAllocator(job.config, seed=job.seed), queues, job.tick_exposures)  # whatever is wrong shows now
+    folder.mkdir(parents=True, exist_ok=True)
     replay, changes, written = _begin(folder, job, queues, options.resume)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as progress:
@@ -104,21 +108,30 @@ def run(options: argparse.Namespace) -> int:
                 if step.tick % options.checkpoint_every == 0:
                     _save(folder, job, replay, changes, decisions)
             _save(folder, job, replay, changes, decisions)
+            if (
+                replay.is_over
+            ):  # after the checkpoint, which a later --resume starts from, so that they stand there once
+                _write_changes(decisions.write, replay.ticks, replay.allocator.pending_changes)
         if not replay.is_over:
-            console.print(
-                f"Stopped after tick {replay.ticks}; continue with --resume. Checkpoint: {folder / CHECKPOINT}"
+            _say(
+                console, f"Stopped after tick {replay.ticks}; continue with --resume. Checkpoint: {folder / CHECKPOINT}"
             )
             return 0
-        uplifts = [uplift(replay, queues)] if job.seeds > 1 else []
+        uplifts: list[float | None] = [uplift(replay, queues)] if job.seeds > 1 else []
         task = progress.add_task("seeds", total=job.seeds, completed=1, visible=job.seeds > 1)
         for seed in range(job.seed + 1, job.seed + job.seeds):
             uplifts.append(_uplift_of(job, seed))
             progress.advance(task)
     summary = {**job.facts, **summarise(replay, queues, changes, uplifts)}
-    _write(folder / SUMMARY, json.dumps(summary, indent=1).encode() + b"\n")
+    _write(folder / SUMMARY, json.dumps(summary, indent=1, allow_nan=False).encode() + b"\n")
     show(summary, console)
-    console.print(f"Decisions, checkpoint and summary: {folder}", highlight=False)
+    _say(console, f"Decisions, checkpoint and summary: {folder}")
     return 0
+
+
+def _say(console: Console, text: str) -> None:
+    """Print a line that holds names from outside, which are no markup."""
+    console.print(text, highlight=False, markup=False)
 
 
 def prepare(options: argparse.Namespace) -> Job:
@@ -127,6 +140,9 @@ def prepare(options: argparse.Namespace) -> Job:
         value = getattr(options, name)
         if value is not None and value < 1:
             raise ValueError(f"--{name.replace('_', '-')} must be at least 1; got {value}")
+    checked_int(options.seed, "--seed", 0, 2**64 - options.seeds)
+    if options.tick_exposures is not None:
+        checked_int(options.tick_exposures, "--tick-exposures", 1, 2**53)
     log = read_log(options.log, _columns(options), options.at_position)
     if isinstance(log, Rows):
         if options.seeds > 1:
@@ -137,7 +153,11 @@ def prepare(options: argparse.Namespace) -> Job:
                 f"{options.log} was not logged uniformly: its propensities range from {low:g} to {high:g}, so its rows "
                 "are no fair sample of what an item earns; use a uniform log, or accept the bias with --biased"
             )
+    elif options.at_position is not None or options.negative_column is not None or options.biased:
+        raise ValueError("--at-position, --negative-column and --biased are for logs of rows; this is one of counts")
     total = len(log.items) if isinstance(log, Rows) else int(log.successes.sum() + log.failures.sum())
+    if total > _LARGEST_LOG:
+        raise ValueError(f"{options.log} counts {total:,} exposures; at most {_LARGEST_LOG:,} can be replayed")
     budget = total // 2 if options.budget is None else options.budget
     if not 1 <= budget <= total:
         raise ValueError(f"--budget must be in [1, {total}], the exposures of the log; got {budget}")
@@ -162,6 +182,7 @@ def prepare(options: argparse.Namespace) -> Job:
         "seed": options.seed,
         "seeds": options.seeds,
         "at_position": options.at_position,
+        "columns": list(_columns(options)),
         "has_negatives": isinstance(log, Rows) and log.negatives is not None,
         "config": config.model_dump(mode="json"),
     }
@@ -192,6 +213,10 @@ def _pairs(options: argparse.Namespace) -> dict[str, Any]:
         name, separator, value = text.partition("=")
         if not separator:
             raise ValueError(f"--set {text!r} is not NAME=VALUE")
+        if name == "budget":
+            raise ValueError("--set budget: the budget of a replay is set by --budget")
+        if name not in ColdStartConfig.model_fields:
+            raise ValueError(f"--set {name}: no such number; there are {', '.join(ColdStartConfig.model_fields)}")
         try:
             pairs[name] = json.loads(value)
         except json.JSONDecodeError:
@@ -214,9 +239,8 @@ def _config(options: argparse.Namespace, budget: int) -> ColdStartConfig:
 def _check_folder(folder: Path, resume: bool, force: bool) -> None:
     if resume and not (folder / CHECKPOINT).is_file():
         raise ValueError(f"{folder} holds no checkpoint to resume from")
-    if not resume and not force and (folder / CHECKPOINT).exists():
+    if not resume and not force and any((folder / name).exists() for name in (CHECKPOINT, DECISIONS, SUMMARY)):
         raise ValueError(f"{folder} holds a replay already; continue it with --resume, or replace it with --force")
-    folder.mkdir(parents=True, exist_ok=True)
 
 
 def _begin(folder: Path, job: Job, queues: Queues, resume: bool) -> tuple[Replay, list[dict[str, Any]], int]:
@@ -240,7 +264,7 @@ def _begin(folder: Path, job: Job, queues: Queues, resume: bool) -> tuple[Replay
     return replay, take(values, "changes", lambda v: isinstance(v, list), "a list"), written
 
 
-def _uplift_of(job: Job, seed: int) -> float:
+def _uplift_of(job: Job, seed: int) -> float | None:
     queues = job.queues(seed)
     replay = Replay(ColdStartAllocator(job.config, seed=seed), queues, job.tick_exposures)
     while not replay.is_over:
@@ -250,8 +274,7 @@ def _uplift_of(job: Job, seed: int) -> float:
 
 def _write_step(write: Callable[[bytes], Any], queues: Queues, step: Step) -> None:
     """Log the changes of stage that a tick decided, then what each item was granted and what came of it."""
-    for change in step.plan.changes:
-        write(json.dumps({"tick": step.tick, "event": "stage", **asdict(change)}).encode() + b"\n")
+    _write_changes(write, step.tick, step.plan.changes)
     plan = step.plan.columns()
     position_of = {item: i for i, item in enumerate(queues.items)}
     for j in np.flatnonzero(plan["exposures"]).tolist():
@@ -268,6 +291,11 @@ def _write_step(write: Callable[[bytes], Any], queues: Queues, step: Step) -> No
             "reason_codes": names_of(int(plan["reasons"][j])),
         }
         write(json.dumps(record).encode() + b"\n")
+
+
+def _write_changes(write: Callable[[bytes], Any], tick: int, changes: Iterable[StageChange]) -> None:
+    for change in changes:
+        write(json.dumps({"tick": tick, "event": "stage", **asdict(change)}).encode() + b"\n")
 
 
 def _save(folder: Path, job: Job, replay: Replay, changes: list[dict[str, Any]], decisions: Any) -> None:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 
@@ -14,11 +15,12 @@ def show(summary: dict[str, Any], console: Console) -> None:
         console.print(_promotions(summary))
     _stops(summary, console)
     budget = summary["budget"]
-    console.print(
+    line = (
         f"Budget: {budget['used']:,} of {budget['limit']:,} exposures used in {summary['ticks']:,} ticks. "
         f"Bar {summary['bar']:.3%}, prior Beta({summary['prior'][0]:.4g}, {summary['prior'][1]:.4g}), "
         f"{summary['population']}."
     )
+    console.print(line, markup=False)
     console.print(f"[bold]Verdict: {summary['verdict']}.[/bold]")
 
 
@@ -60,7 +62,7 @@ def _promotions(summary: dict[str, Any]) -> Table:
     table.add_column("item")
     table.add_column("rate over the whole log", justify="right")
     for item, rate in sorted(summary["promoted"].items(), key=lambda pair: -pair[1]):
-        table.add_row(item, f"{rate:.3%}")
+        table.add_row(escape(item), f"{rate:.3%}")
     return table
 
 
@@ -77,7 +79,7 @@ def _stops(summary: dict[str, Any], console: Console) -> None:
     for stop in summary["stops"]:
         counts = stop["counts"]
         table.add_row(
-            str(stop["room"]),
+            escape(str(stop["room"])),
             f"{stop['at']:,.0f}",
             stop["reason"],
             f"{counts['exposures']:,}",

@@ -13,7 +13,7 @@ CONFIDENCE = 0.95
 
 
 def summarise(
-    replay: Replay, queues: Queues, changes: Sequence[dict[str, Any]], uplifts: Sequence[float]
+    replay: Replay, queues: Queues, changes: Sequence[dict[str, Any]], uplifts: Sequence[float | None]
 ) -> dict[str, Any]:
     """Compare a finished replay with uniform allocation, the log itself and the ceiling, on the same budget."""
     config = replay.allocator.config
@@ -44,27 +44,24 @@ def summarise(
         "stops": [change for change in changes if change["after"] == "STOPPED"],
         "negatives": int(replay.negatives.sum()),
         "uplift": uplift(replay, queues),
-        "oracle_uplift": _ratio(float(queues.rates @ oracle), float(queues.rates @ uniform)) - 1.0,
+        "oracle_uplift": _uplift(float(queues.rates @ oracle), float(queues.rates @ uniform)),
         "difference": newcombe(*lines["allocator"], *lines["uniform"]),
-        "paired": _paired(uplifts) if uplifts else None,
+        "paired": _paired(uplifts),
     }
     summary["verdict"] = _verdict(summary)
     return summary
 
 
-def uplift(replay: Replay, queues: Queues) -> float:
-    """Rewards of the allocator over those of uniform allocation of the same budget, less one."""
+def uplift(replay: Replay, queues: Queues) -> float | None:
+    """Rewards of the allocator over those of uniform allocation of one budget, less one; None if that earns none."""
     budget = replay.allocator.config.budget
     limit = int(queues.lengths.sum()) if budget is None else budget.limit
     uniform = queues.rewards_of(uniform_allocation(queues.lengths, limit))
-    return _ratio(float(replay.rewards.sum()), uniform) - 1.0
+    return _uplift(float(replay.rewards.sum()), uniform)
 
 
-def _ratio(value: float, reference: float) -> float:
-    """`value / reference`; 1 where neither has anything, infinite where only the value has."""
-    if reference:
-        return value / reference
-    return math.inf if value else 1.0
+def _uplift(value: float, reference: float) -> float | None:
+    return value / reference - 1.0 if reference else None
 
 
 def _line(rewards: int, exposures: int) -> dict[str, Any]:
@@ -114,11 +111,13 @@ def newcombe(s1: int, n1: int, s2: int, n2: int) -> list[float]:
     return [low, high]
 
 
-def _paired(uplifts: Sequence[float]) -> dict[str, Any]:
-    """Mean of paired uplifts with Student's 95 % interval."""
+def _paired(uplifts: Sequence[float | None]) -> dict[str, Any] | None:
+    """Mean of paired uplifts with Student's 95 % interval; None where one of them is not defined."""
     from scipy.stats import t
 
-    values = np.array(uplifts)
+    values = np.array([value for value in uplifts if value is not None])
+    if values.size < len(uplifts) or values.size == 0:
+        return None
     mean = float(values.mean())
     half = math.inf
     if values.size > 1:
@@ -141,7 +140,7 @@ def _verdict(summary: dict[str, Any]) -> str:
         return (
             f"{word} rewards than uniform allocation: {paired['mean']:+.1%} "
             f"(95 % interval {low:+.1%} to {high:+.1%}, paired over {paired['seeds']} seeds; "
-            f"the oracle, who knows all rates, expects {summary['oracle_uplift']:+.1%})"
+            f"the oracle, who knows all rates, expects {summary['oracle_uplift'] or 0.0:+.1%})"
         )
     low, high = summary["difference"]
     if low <= 0.0 <= high:

@@ -19,6 +19,7 @@ class BudgetState(NamedTuple):
 
 
 _WINDOW, _SPENT, _OVERRUN = 0, 1, 2
+_LARGEST = 2**53
 
 
 class Budget(BaseModel):
@@ -59,15 +60,24 @@ class Budget(BaseModel):
 
     def init(self) -> BudgetState:
         """Make a state with nothing spent."""
-        return BudgetState(np.array([np.iinfo(np.int64).min, 0, 0]))
+        return BudgetState(np.array([0 if self.window is None else -_LARGEST, 0, 0]))
 
     def window_at(self, now: float) -> int:
-        """Index of the window that holds a time in seconds."""
-        return 0 if self.window is None else math.floor(now / self.window)
+        """Index of the window that holds a time in seconds.
 
-    def advance(self, state: BudgetState, now: float) -> bool:
-        """Enter the window of `now`; say whether it is a new one, in which nothing is spent yet."""
-        window = self.window_at(now)
+        Raises
+        ------
+        ValueError
+            For a time so far off that windows cannot be told apart there.
+        """
+        if self.window is None:
+            return 0
+        if not abs(now / self.window) < _LARGEST:
+            raise ValueError(f"now = {now} is too far from 0 for windows of {self.window} s; pass seconds")
+        return math.floor(now / self.window)
+
+    def advance(self, state: BudgetState, window: int) -> bool:
+        """Enter a window (from `window_at`); say whether it is a new one, in which nothing is spent yet."""
         if window <= state.counts[_WINDOW]:
             return False
         state.counts[_WINDOW] = window

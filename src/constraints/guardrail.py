@@ -80,7 +80,7 @@ class StopLoss(BaseModel):
         if not bool(((s >= 0.0) & (s <= n) & np.isfinite(n)).all()):
             raise ValueError("harms must be counts in [0, exposures]")
         out = np.empty(s.size)
-        log_evidence_above(np.ascontiguousarray(s.ravel()), np.ascontiguousarray(n.ravel()), *self._numbers, out)
+        log_evidence_above(s.flatten(), n.flatten(), *self._numbers, out)
         return out.reshape(s.shape)
 
     @property

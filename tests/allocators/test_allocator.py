@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from seedbed.allocators import ColdStartAllocator, ColdStartConfig, Stage
+from seedbed.allocators import ColdStartAllocator, ColdStartConfig, Stage, StageChange
 from seedbed.bandits import CheckpointError, UnknownArmError
+from seedbed.bandits.checkpoint import pack, unpack
 
 
 def opened(config=None, rooms=("room-1", "room-2"), **scores):
@@ -405,3 +406,130 @@ def test_damaged_checkpoints_are_refused():
 
 def test_stage_numbers_are_part_of_the_checkpoint_format():
     assert [stage.name for stage in Stage] == ["SEED", "VERIFY", "SCALE", "STOPPED", "EXHAUSTED"]
+
+
+@pytest.mark.parametrize("why", ["stopped", "blocked"])
+def test_a_room_that_may_not_be_served_is_not_pushed_either(why):
+    allocator = opened(rooms=["r"])
+    assert allocator.tick(now=60.0, exposures=1_000)["r"].exposures == 60
+    if why == "stopped":
+        allocator.observe("r", at=61.0, exposures=40, negative=30)
+    else:
+        allocator.block("r", now=61.0)
+    for tick in range(2, 8):
+        record = allocator.tick(now=60.0 * tick, exposures=1_000)["r"]
+        assert (record.exposures, record.traffic_multiplier) == (0, 0.0)
+        assert record.reason_codes == (("STOP_LOSS",) if why == "stopped" else ("BLOCKED",))
+
+
+@pytest.mark.parametrize("window", [None, 1_000.0])
+def test_exposures_shown_before_the_first_tick_are_charged_too(window):
+    allocator = opened(ColdStartConfig(budget={"limit": 100, "window": window}))
+    allocator.observe("room-1", at=0.0, exposures=80)
+    assert allocator.tick(now=1.0, exposures=1_000).granted == 20
+
+
+def test_an_extension_never_passes_the_cap_of_scale():
+    allocator = opened(ColdStartConfig(scale_cap=1_000, extension=200), rooms=["r"])
+    granted, reasons = 0, []
+    for tick in range(1, 40):
+        plan = allocator.tick(now=60.0 * tick, exposures=500)
+        granted += plan["r"].exposures
+        reasons += [change.reason for change in plan.changes]
+        allocator.observe("r", at=60.0 * tick, exposures=plan["r"].exposures, retained=plan["r"].exposures // 2)
+    assert granted == 1_000
+    assert reasons == ["SEED_DONE", "PROMOTED", "CAP_REACHED"]
+
+
+def test_what_a_forgotten_room_had_in_flight_stays_spent():
+    allocator = opened(ColdStartConfig(budget={"limit": 100}, feedback_window=10.0), rooms=["r"])
+    granted = allocator.tick(now=1.0, exposures=1_000).granted
+    allocator.close("r", now=2.0)
+    allocator.open("s", now=2.0)
+    assert granted + sum(allocator.tick(now=t, exposures=1_000).granted for t in (20.0, 80.0, 140.0)) == 100
+
+
+@pytest.mark.parametrize("sub_rounds", [1, 6])
+def test_exposures_are_left_over_only_where_no_room_has_room(sub_rounds):
+    config = ColdStartConfig(quota_base=61, quota_content=0, quota_creator=0, sub_rounds=sub_rounds)
+    allocator = opened(config, rooms=range(60))
+    assert allocator.tick(now=1.0, exposures=3_600).granted == 3_600
+    assert allocator.tick(now=2.0, exposures=60).granted == 60
+
+
+def test_a_tick_at_an_impossible_time_changes_nothing():
+    allocator = opened(ColdStartConfig(budget={"limit": 9, "window": 1e-3}, feedback_window=0.0))
+    allocator.close("room-2", now=0.0)
+    before = allocator.to_bytes()
+    with pytest.raises(ValueError, match="pass seconds"):
+        allocator.tick(now=1e17, exposures=5)
+    assert allocator.to_bytes() == before
+
+
+def test_an_empty_batch_of_observations():
+    allocator = opened()
+    before = allocator.to_bytes()
+    allocator.observe([], at=0.0, exposures=[], retained=[])
+    assert allocator.to_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda a: a.open("x", now=0.0, bucket="\ud800"), "not valid Unicode"),
+        (lambda a: a.open("\ud800", now=0.0), "not valid Unicode"),
+        (lambda a: a.close("room-1", now=0.0, reason="\ud800"), "not valid Unicode"),
+        (lambda a: a.observe("room-1", at=0.0, exposures=float("inf")), "whole numbers"),
+        (lambda a: a.observe("room-1", at=0.0, exposures=1e300), "whole numbers"),
+        (lambda a: a.observe("room-1", at=[0.0, 0.0], exposures=1), r"shape \(1,\)"),
+        (lambda a: a.observe(["room-1"] * 1_025, at=0.0, exposures=2**53), "would exceed"),
+    ],
+)
+def test_more_bad_calls_change_nothing(call, message):
+    allocator = opened()
+    before = allocator.to_bytes()
+    with pytest.raises(ValueError, match=message):
+        call(allocator)
+    assert allocator.to_bytes() == before
+
+
+def contradictions():
+    """Changes of a checkpoint's content that no history can have left."""
+    yield from ((name, value) for name, value in (("opened", np.nan), ("yielded", np.nan), ("quota", -1)))
+    yield from (("granted", 2**62), ("ticks_at_max", -5), ("probability", 7.0), ("log_evidence", np.nan))
+    yield from (("pushed", 0.0), ("extra", 2**62), ("stage", 9), ("why", -1), ("current", 10**6), ("opened", 1e9))
+
+
+@pytest.mark.parametrize(("name", "value"), list(contradictions()))
+def test_contradicting_checkpoints_are_refused(name, value):
+    allocator = opened(ColdStartConfig(budget={"limit": 100}))
+    allocator.tick(now=60.0, exposures=100)
+    checkpoint = unpack(allocator.to_bytes(), "cold_start")
+    checkpoint.arrays[name][0] = value
+    with pytest.raises(CheckpointError):
+        ColdStartAllocator.from_bytes(pack(checkpoint))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda c: c.arrays["spending"].__setitem__(1, 0),
+        lambda c: c.arrays["spending"].__setitem__(0, 2**62),
+        lambda c: c.arrays["counts"].__setitem__((3, 0), 50),
+        lambda c: c.arrays.pop("blocked"),
+        lambda c: c.arrays["blocked"].__setitem__(0, 9),
+        lambda c: c.values["changes"].append(None),
+        lambda c: c.values["changes"].append(dict.fromkeys(StageChange.__slots__)),
+        lambda c: c.values["buckets"].pop(),
+        lambda c: c.values.__setitem__("bandit", b""),
+        lambda c: c.config.__setitem__("budget", {"limit": 5, "self": 2}),
+        lambda c: c.config.__setitem__("bar", 2.0),
+    ],
+)
+def test_more_contradicting_checkpoints_are_refused(change):
+    allocator = opened(ColdStartConfig(budget={"limit": 100}))
+    allocator.tick(now=60.0, exposures=100)
+    checkpoint = unpack(allocator.to_bytes(), "cold_start")
+    change(checkpoint)
+    with pytest.raises(CheckpointError):
+        ColdStartAllocator.from_bytes(pack(checkpoint))

@@ -138,3 +138,28 @@ def test_production_counts_earn_more_than_uniform_allocation():
     assert 3 <= np.mean(promoted) <= 7
     oracle = oracle_allocation(queues.rates, queues.lengths, 300_000)
     assert queues.rates @ oracle / (queues.rates @ uniform) - 1 == pytest.approx(0.49, abs=0.005)
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: Queues.from_counts(["a", "z"], [5, 0], [995, 0], seed=0), "'z' has no rows"),
+        (lambda: Queues.from_counts(["a"], [2.7], [1.9], seed=0), "integers"),
+        (lambda: Queues.from_counts(["a"], [-1], [5], seed=0), "integers >= 0"),
+        (lambda: Queues.from_rows(["a", "b"], [1, 0, 1, 1]), "2 items and 4 rewards"),
+        (lambda: Queues(["a", "b"], [[1, 0]], [[0, 0]]), "one for each"),
+        (lambda: Queues(["a", "a"], [[1], [0]], [[0], [0]]), "distinct"),
+        (lambda: Queues(["a"], [[1, 0]], [[0]]), "same numbers"),
+    ],
+)
+def test_queues_refuse_what_does_not_fit(build, message):
+    with pytest.raises(ValueError, match=message):
+        build()
+
+
+def test_a_checkpoint_over_other_items_is_refused():
+    queues = Queues.from_counts(["a", "b"], [5, 5], [95, 95], seed=0)
+    replay = Replay(ColdStartAllocator(seed=0), queues, 10)
+    other = Queues.from_counts(["c", "d"], [5, 5], [95, 95], seed=0)
+    with pytest.raises(CheckpointError, match="another log"):
+        Replay.from_bytes(replay.to_bytes(), other)

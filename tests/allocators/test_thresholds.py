@@ -74,3 +74,9 @@ def test_presets_and_overrides():
 def test_contradicting_numbers_are_refused(change, message):
     with pytest.raises(ValueError, match=message):
         ColdStartConfig(**change)
+
+
+def test_single_trials_tell_no_spread():
+    for successes in ([1, 0, 1], [1] + [0] * 9):
+        with pytest.raises(ValueError, match="single trial"):
+            fit_beta_moments(successes, [1] * len(successes))

@@ -1,3 +1,5 @@
+import enum
+
 import numpy as np
 import pytest
 from checks import state
@@ -54,8 +56,8 @@ BAD_SELECTS = [
     ({"candidates": [2**63]}, ValueError, "64 bits"),
     ({"candidates": ["a", "b"], "k": 5}, ValueError, r"k must be in \[1, 2\], the candidates; got 5"),
     ({"k": 0}, ValueError, "got 0"),
-    ({"k": True}, ValueError, "got True"),
-    ({"k": 1.0}, ValueError, "got 1.0"),
+    ({"k": True}, ValueError, "k = True is not an integer"),
+    ({"k": 1.0}, ValueError, r"k = 1\.0 is not an integer"),
     ({"context": [1.0]}, ValueError, "takes no context"),
     ({"now": 1.0}, ValueError, "runs backwards"),
     ({"now": float("nan")}, ValueError, "not a finite time"),
@@ -101,6 +103,8 @@ BAD_UPDATES = [
     ((["a", 1.0], [1.0, 1.0]), {}, ValueError, "not an arm id"),
     ((["a", "b"], [1.0, 1.0]), {"weight": [1.0, -2.0]}, ValueError, r"weights\[1\] = -2.0 of arm 'b'"),
     ((["a", "b"], [1.0, 1.0]), {"weight": -2.0}, ValueError, "weight = -2.0"),
+    (([], []), {"weight": -1.0}, ValueError, "weight = -1.0"),
+    ((["a", "b"], [1.0, 1.0]), {"at": [1.0]}, ValueError, r"shape \(2,\)"),
     ((["a", "b"], [1.0, 1.0]), {"at": [1.0, 99.0]}, ValueError, "at = 99.0"),
 ]
 
@@ -221,6 +225,53 @@ def test_strided_rows_are_as_good(bandit):
     rows = bandit.rows(["a", "b", "c", "a"])[::2]
     bandit.update_rows(rows, np.ones(8)[::4])
     assert bandit.mean().tolist() == [2 / 3, 0.5, 2 / 3]
+
+
+def test_read_only_arrays_and_numpy_integers_are_as_good(bandit):
+    rewards, rows = np.array([1.0, 0.0]), bandit.rows(["a", "b"])
+    rewards.flags.writeable = rows.flags.writeable = False
+    bandit.update(["a", "b"], rewards)
+    bandit.update_rows(rows, rewards)
+    assert len(bandit.select_rows(rows, k=np.int64(2)).arms) == 2
+    assert bandit.mean(["a", "b"]).tolist() == [0.75, 0.25]
+
+
+def test_members_of_a_string_enum_are_their_values():
+    class Arm(str, enum.Enum):  # noqa: UP042  (the older kind, whose str() names the member)
+        A = "a"
+
+    bandit = Bandit(Thompson(), [Arm.A])
+    bandit.update("a", 1.0)
+    assert bandit.arms == ["a"]
+
+
+def test_invalid_unicode_names_no_arm(bandit):
+    with pytest.raises(UnknownArmError):
+        bandit.update("\ud800", 1.0)
+    with pytest.raises(ValueError, match="not valid Unicode"):
+        bandit.add_arms(["\ud800"])
+
+
+@pytest.mark.parametrize("prior", [(5e-324, 1.0), (1.0, 1e200), (1e-7, 1.0)])
+def test_priors_beyond_float64_are_refused(prior):
+    with pytest.raises(ValueError, match="validation error"):
+        Beta(prior=prior)
+
+
+def test_a_retirement_between_look_up_and_ranking_is_seen(monkeypatch):
+    """The candidates shrink below k while they are being ranked: an error, never garbage."""
+    bandit = Bandit(Thompson(), ["a", "b", "c"])
+    honest = Thompson.best
+
+    def retire_first(self, *arguments):
+        if "c" in bandit.arms:
+            bandit.retire_arms(["c"])
+        return honest(self, *arguments)
+
+    monkeypatch.setattr(Thompson, "best", retire_first)
+    with pytest.raises(ValueError, match=r"k must be in \[1, 2\]"):
+        bandit.select(k=3)
+    assert sorted(bandit.select(k=2).arms) == ["a", "b"]
 
 
 def test_replicas_explore_apart():

@@ -83,8 +83,8 @@ def rewritten(change):
 
 CONTRADICTIONS = [
     ("a statistic is not finite", lambda c: c.arrays["statistics"].__setitem__((2, 0), np.nan)),
-    ("evidence is negative", lambda c: c.arrays["statistics"].__setitem__((2, 0), -1.0)),
-    ("prior is not positive", lambda c: c.arrays["statistics"].__setitem__((0, 0), 0.0)),
+    ("evidence is out of range", lambda c: c.arrays["statistics"].__setitem__((2, 0), -1.0)),
+    ("prior is out of range", lambda c: c.arrays["statistics"].__setitem__((0, 0), 0.0)),
     ("another shape", lambda c: c.arrays.__setitem__("statistics", np.zeros((4, 2)))),
     ("'uids' is missing", lambda c: c.arrays.pop("uids")),
     ("columns contradict", lambda c: c.values["ids"].append("b")),
@@ -95,6 +95,11 @@ CONTRADICTIONS = [
     ("seed = -1", lambda c: c.values.__setitem__("seed", -1)),
     ("decisions = 'x'", lambda c: c.values.__setitem__("decisions", "x")),
     ("now = nan", lambda c: c.values.__setitem__("now", float("nan"))),
+    ("tombstones", lambda c: c.arrays.__setitem__("tombstones", np.zeros((1, 1), np.uint64))),
+    ("replica of list", lambda c: c.values.__setitem__("replica", nested(300))),
+    ("two arms have one uid", lambda c: c.arrays["uids"].__setitem__(slice(None), 0)),
+    ("among its tombstones", lambda c: c.arrays.__setitem__("tombstones", c.arrays["uids"][:1].copy())),
+    ("evidence is out of range", lambda c: c.arrays["statistics"].__setitem__((2, 0), 1e308)),
     ("generation is out of range", lambda c: c.arrays["generations"].__setitem__(0, -1)),
     ("policy is not one", lambda c: c.config.__setitem__("kind", "magic")),
     ("policy is not one", lambda c: c.config.__setitem__("model", {"kind": "beta", "prior": [0, 1]})),
@@ -119,10 +124,22 @@ def test_malformed_bodies_are_refused():
         msgpack.packb({**good, "arrays": {"x": ["|O", [1], b"12345678"]}}),
         msgpack.packb({**good, "arrays": {"x": ["<f8", [2**40, 2**40], b""]}}),
         msgpack.packb({**good, "arrays": {"x": [["<f8"], [1], b"12345678"]}}),
+        msgpack.packb({**good, "arrays": {"x": ["<f8", [0, 2**63], b""]}}),
+        msgpack.packb({**good, "arrays": {"x": ["<f8", [0, 10**18, 10**18], b""]}}),
+        msgpack.packb({**good, "arrays": {1: ["<f8", [0], b""]}}),
+        msgpack.packb({**good, "kind": nested(300)}),
+        b"\x81" * 2_000,
     ]
     for body in bad_bodies:
         with pytest.raises(CheckpointError):
             unpack(framed(body), "bandit")
+
+
+def nested(depth):
+    value = []
+    for _ in range(depth):
+        value = [value]
+    return value
 
 
 def framed(body):

@@ -93,6 +93,46 @@ def test_no_reward_reaches_the_arm_that_took_over_a_column():
     assert bandit.mean(["keep"])[0] == 2 / 3
 
 
+def test_a_checkpoint_beside_updates_is_of_one_moment():
+    bandit = Bandit(Thompson(), range(20_000), seed=1)
+    bandit.update(0, 1.0)
+    stop = threading.Event()
+
+    def update():
+        i = 0
+        while not stop.is_set():
+            bandit.update(i % 20_000, 1.0)
+            i += 7
+
+    def save():
+        try:
+            for _ in range(20):
+                twin = Bandit.from_bytes(bandit.to_bytes())
+                assert twin._state.evidence.sum() == twin.updates
+        finally:
+            stop.set()
+
+    run_together(update, update, save)
+
+
+def test_select_beside_retirements_never_repeats_an_arm():
+    bandit = Bandit(Thompson(), range(300), seed=1)
+    stop = threading.Event()
+
+    def churn():
+        for i in range(400):
+            bandit.retire_arms([bandit.arms[0]])
+            bandit.add_arms([f"new{i}"])
+        stop.set()
+
+    def select():
+        while not stop.is_set():
+            arms = bandit.select(k=250).arms
+            assert len(set(arms)) == 250
+
+    run_together(churn, select, select)
+
+
 def test_decisions_are_numbered_once_each():
     bandit = Bandit(Thompson(), range(5), seed=1)
     numbers = []

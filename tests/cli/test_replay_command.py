@@ -176,6 +176,10 @@ def test_files_that_are_no_logs(capsys, tmp_path):
         ("broken.csv.gz", whole[:20] + b"\0" * 30 + whole[50:], "gzip"),
         ("binary.csv", b"\xff\xfe\x00\x80", "UTF-8"),
         ("other.csv", b"x,y\n1,2\n", "no column 'item_id'"),
+        ("quote.csv", b'"item"x,successes,failures\na,1,2\n', "line 1"),
+        ("twice.csv", b"item,successes,failures,item\na,1,2,b\n", "'item' stands twice"),
+        ("huge.csv", b"item,successes,failures\na,999999999999999,1\n", "can be replayed"),
+        ("none.csv", b"item,successes,failures\na,1,2\nb,0,0\n", "'b' has no exposures"),
     ):
         (tmp_path / name).write_bytes(data)
         code, _, err = run(capsys, tmp_path / name, "--out", tmp_path / "out")
@@ -193,13 +197,17 @@ def test_files_that_are_no_logs(capsys, tmp_path):
         (["--budget", 0], r"--budget must be in \[1, 10000\]"),
         (["--budget", 10_001], "got 10001"),
         (["--set", "quota_min"], "not NAME=VALUE"),
-        (["--set", "quotta=5"], "quotta: Extra inputs"),
+        (["--set", "quotta=5"], "quotta: no such number"),
         (["--set", "bar=2"], "bar: Input should be less than 1"),
         (["--seeds", 5], "one order only"),
         (["--ticks", 0], "--ticks must be at least 1"),
-        (["--tick-exposures", 0], "tick_exposures must be at least 1"),
+        (["--tick-exposures", 0], "--tick-exposures must be in"),
         (["--seed", -1], "seed must be in"),
         (["--population", ROWS], "the log itself"),
+        (["--set", 'budget={"limit":10}'], "set by --budget"),
+        (["--set", "cls=1"], "cls: no such number"),
+        (["--tick-exposures", 10**20], "--tick-exposures must be in"),
+        (["--seed", 2**64], "--seed must be in"),
         (["--at-position", 9], "no row at position 9"),
         (["--reward-column", "nope"], "no column 'nope'"),
     ],
@@ -247,3 +255,66 @@ def test_without_its_extra_the_command_prints_how_to_install_it(tmp_path):
     assert done.returncode == 2
     assert "pip install 'seedbed[cli]'" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("options", [["--tick-exposures", 0], ["--seed", -1], ["--budget", 0], ["--set", "bar=7"]])
+def test_bad_options_leave_the_results_that_they_would_replace(capsys, tmp_path, options):
+    assert run(capsys, COUNTS, "--budget", 1_000, "--out", tmp_path)[0] == 0
+    before = {name: (tmp_path / name).read_bytes() for name in FILES}
+    assert run(capsys, COUNTS, "--budget", 1_000, "--out", tmp_path, "--force", *options)[0] == 1
+    assert {name: (tmp_path / name).read_bytes() for name in FILES} == before
+
+
+def test_resuming_with_another_column_is_refused(capsys, tmp_path):
+    lines = [f"{i},{i % 2},1,{i % 7 == 0:d},1.0,{(i % 7 == 0) or i > 1_500:d}" for i in range(4_000)]
+    log = write_rows(tmp_path / "log.csv", lines, "timestamp,item_id,position,click,propensity,buy")
+    options = ["--tick-exposures", 100, "--out", tmp_path / "out"]
+    assert run(capsys, log, *options, "--ticks", 1)[0] == 0
+    code, _, err = run(capsys, log, *options, "--resume", "--reward-column", "buy")
+    assert code == 1
+    assert "columns" in err
+
+
+def test_propensities_of_other_positions_do_not_matter(capsys, tmp_path):
+    lines = [f"{i},{'ab'[i % 2]},{i % 3},{i % 5 == 0:d},{0.25 if i % 3 == 1 else 0.5}" for i in range(300)]
+    log = write_rows(tmp_path / "log.csv", lines)
+    assert run(capsys, log, "--at-position", 0, "--out", tmp_path / "zero")[0] == 0
+    assert "not logged uniformly" in run(capsys, log, "--out", tmp_path / "all")[2]
+    assert run(capsys, log, "--biased", "--out", tmp_path / "all")[0] == 0
+
+
+@pytest.mark.parametrize("option", [["--at-position", 3], ["--negative-column", "x"], ["--biased"]])
+def test_options_of_rows_are_refused_for_counts(capsys, tmp_path, option):
+    code, _, err = run(capsys, COUNTS, "--out", tmp_path, *option)
+    assert code == 1
+    assert "for logs of rows" in err
+
+
+def test_names_are_no_markup(capsys, tmp_path):
+    log = tmp_path / "counts.csv"
+    log.write_text("item,successes,failures\n[/a],900,100\n[bold]b,100,900\n")
+    options = ["--preset", "live", "--out", tmp_path / "[bold]out"]
+    code, out, _ = run(capsys, log, *options)
+    assert code == 0
+    assert "[/a]" in out
+    assert "[bold]out" in out
+
+
+def test_a_log_without_rewards_gives_valid_json(capsys, tmp_path):
+    log = tmp_path / "counts.csv"
+    log.write_text("item,successes,failures\na,0,1000\nb,0,1000\n")
+    assert run(capsys, log, "--seeds", 2, "--out", tmp_path / "out")[0] == 0
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text(), parse_constant=pytest.fail)
+    assert summary["uplift"] is None
+    assert "not enough evidence" in summary["verdict"]
+
+
+def test_the_closing_of_the_last_items_is_logged_once(capsys, tmp_path):
+    lines = [f"{i},{'ab'[i % 2]},1,{i % 2},1.0" for i in range(200)]
+    log = write_rows(tmp_path / "log.csv", lines)
+    options = [log, "--budget", 200, "--tick-exposures", 50, "--out", tmp_path / "out"]
+    assert run(capsys, *options)[0] == 0
+    assert run(capsys, *options, "--resume")[0] == 0
+    text = (tmp_path / "out" / "decisions.jsonl").read_text()
+    closed = [json.loads(line) for line in text.splitlines() if "LOG_USED_UP" in line]
+    assert sorted(line["room"] for line in closed) == ["a", "b"]

@@ -14,13 +14,13 @@ def test_never_overspent_in_any_window(limit, window, steps):
     """Against a ledger that remembers every unit with its window."""
     budget = Budget("exposures", limit=limit, window=window)
     state, now = budget.init(), 0.0
-    budget.advance(state, now)
+    budget.advance(state, budget.window_at(now))
     spent = 0
     for kind, amount, delay in steps:
         if kind == "advance":
             before = budget.window_at(now)
             now += delay
-            assert budget.advance(state, now) == (budget.window_at(now) > before)
+            assert budget.advance(state, budget.window_at(now)) == (budget.window_at(now) > before)
             spent = 0 if budget.window_at(now) > before else spent
         elif kind == "reserve" and amount <= limit - spent:
             budget.reserve(state, amount)
@@ -50,11 +50,11 @@ def test_charges_beyond_the_limit_are_noted():
 def test_windows_by_hand():
     budget = Budget("exposures", limit=5, window=60.0)
     state = budget.init()
-    assert budget.advance(state, 59.0)
+    assert budget.advance(state, budget.window_at(59.0))
     budget.reserve(state, 5)
-    assert not budget.advance(state, 59.9)
+    assert not budget.advance(state, budget.window_at(59.9))
     assert budget.available(state) == 0
-    assert budget.advance(state, 60.0)
+    assert budget.advance(state, budget.window_at(60.0))
     assert budget.available(state) == 5
 
 

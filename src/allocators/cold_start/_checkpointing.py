@@ -11,12 +11,33 @@ from pydantic import ValidationError
 from ...bandits import Bandit
 from ...bandits.checkpoint import Checkpoint, pack, require, take, unpack
 from .config import ColdStartConfig
-from .stages import EXPOSURES, NEGATIVE, RETAINED, Rooms, Stage, StageChange
+from .reasons import BIT
+from .stages import EXPOSURES, FOLLOWS, NEGATIVE, RETAINED, Rooms, Stage, StageChange
 
 if TYPE_CHECKING:
     from .allocator import ColdStartAllocator
 
 KIND = "cold_start"
+_LARGEST = 2**53
+_RANGES: dict[str, tuple[float, float]] = {
+    "counts": (0, _LARGEST),
+    "granted": (0, _LARGEST),
+    "current": (0, _LARGEST),
+    "quota": (0, _LARGEST),
+    "extra": (-_LARGEST, _LARGEST),
+    "stage": (min(Stage), max(Stage)),
+    "why": (0, 2 * max(BIT.values())),
+    "opened": (-1e300, 1e300),
+    "closed": (-1e300, np.inf),
+    "granted_at": (-np.inf, 1e300),
+    "probability": (0.0, 1.0 + 1e-9),
+    "log_evidence": (-1e300, 1e300),
+    "yielded": (0.0, 1e300),
+    "pushed": (0.0, 1e300),
+    "multiplier": (0.0, 1e300),
+    "seen": (0, _LARGEST),
+    "ticks_at_max": (0, _LARGEST),
+}
 
 
 def save(allocator: ColdStartAllocator) -> bytes:
@@ -44,8 +65,8 @@ def load(cls: type[ColdStartAllocator], blob: bytes) -> Any:
     values, arrays = checkpoint.values, checkpoint.arrays
     try:
         config = ColdStartConfig.model_validate(checkpoint.config)
-    except ValidationError as error:
-        require(False, f"its configuration is not one of this version ({error.errors()[0]['msg']})")
+    except (ValidationError, TypeError, RecursionError) as error:
+        require(False, f"its configuration is not one of this version ({type(error).__name__})")
     bandit = Bandit.from_bytes(take(values, "bandit", lambda v: isinstance(v, bytes), "bytes"))
     allocator = cls(config, seed=bandit.seed, replica=bandit.replica)
     require(bandit.policy == allocator.bandit.policy, "its bandit has another prior than its configuration")
@@ -53,13 +74,26 @@ def load(cls: type[ColdStartAllocator], blob: bytes) -> Any:
     allocator._now = take(values, "now", lambda v: v is None or (type(v) is float and np.isfinite(v)), "a time")
     _take_rooms(allocator, arrays, bandit.columns)
     buckets = take(values, "buckets", lambda v: isinstance(v, list), "a list")
-    require(all(isinstance(pair, list) and len(pair) == 2 for pair in buckets), "its buckets are not pairs")
-    require(sorted(map(repr, bandit.arms)) == sorted(repr(pair[0]) for pair in buckets), "buckets contradict its rooms")
-    allocator._registry.buckets = {id: str(bucket) for id, bucket in buckets}
+    is_pair = [isinstance(pair, list) and len(pair) == 2 and isinstance(pair[1], str) for pair in buckets]
+    require(all(is_pair), "its buckets are not pairs")
+    ids = bandit.arms
+    require(sorted(map(repr, ids)) == sorted(repr(pair[0]) for pair in buckets), "its buckets contradict its rooms")
+    allocator._registry.buckets = {id: bucket for id, bucket in buckets}
+    columns = bandit.rows(ids) & 0xFFFF_FFFF
+    allocator._registry.room_at = dict(zip(columns.tolist(), ids, strict=True))
+    require(int(allocator._rooms.is_open.sum()) == int(allocator._rooms.is_open[columns].sum()), "a room has no id")
+    require(bool((allocator._rooms.opened[columns] <= (allocator._now or 0.0)).all()), "a room opens after now")
     for change in take(values, "changes", lambda v: isinstance(v, list), "a list"):
-        require(isinstance(change, dict) and set(change) == set(StageChange.__slots__), "a change is incomplete")
-        allocator._changes.append(StageChange(**change))
+        allocator._changes.append(_change(change))
     return allocator
+
+
+def _change(fields: Any) -> StageChange:
+    require(isinstance(fields, dict) and set(fields) == set(StageChange.__slots__), "a change is incomplete")
+    kinds = {"at": float, "probability": float, "evidence": float, "counts": dict, "room": str | int}
+    whole = all(isinstance(value, kinds.get(name, str)) for name, value in fields.items())
+    require(whole, "a change has a field of another type")
+    return StageChange(**fields)
 
 
 def _take_rooms(allocator: ColdStartAllocator, arrays: dict[str, Any], columns: int) -> None:
@@ -72,12 +106,15 @@ def _take_rooms(allocator: ColdStartAllocator, arrays: dict[str, Any], columns: 
         require(array.dtype == own.dtype and array.shape == shape, f"array {name!r} is of another type or shape")
         own[..., :columns] = array
     rooms: Rooms = allocator._rooms
-    counts = rooms.counts
-    require(bool((counts >= 0).all()), "a count is negative")
-    require(bool((counts[[RETAINED, NEGATIVE]] <= counts[EXPOSURES]).all()), "more reactions than exposures")
+    for name, (low, high) in _RANGES.items():
+        array = getattr(rooms, name)
+        require(bool(((array >= low) & (array <= high)).all()), f"{name} is out of range")
+    for name in ("tier_s", "is_open", "is_new"):
+        require(bool((getattr(rooms, name).view(np.uint8) <= 1).all()), f"{name} is not of bools")
+    require(bool((rooms.counts[[RETAINED, FOLLOWS, NEGATIVE]] <= rooms.counts[EXPOSURES]).all()), "too many reactions")
     require(bool((rooms.in_flight >= 0).all()), "more exposures than granted")
     require(bool(((rooms.current >= 0) & (rooms.current <= rooms.in_flight)).all()), "exposures in flight contradict")
-    require(bool(np.isin(rooms.stage, list(Stage)).all()), "a stage is unknown")
+    require(bool((rooms.pushed[rooms.is_open] > 0.0).all()), "pacing has no base")
     blocked = arrays.get("blocked", np.empty(0))
     require(blocked.dtype == np.uint8 and blocked.shape == (columns,), "blocks are missing")
     require(bool((blocked <= len(allocator.config.block_reasons)).all()), "a block has an unknown reason")
@@ -87,4 +124,6 @@ def _take_rooms(allocator: ColdStartAllocator, arrays: dict[str, Any], columns: 
         spending = arrays["spending"]
         require(spending.dtype == np.int64 and spending.shape == (3,), "its spending is of another type or shape")
         require(bool((spending[1:] >= 0).all()), "its spending is negative")
+        require(bool((np.abs(spending) <= 2**53).all()), "its spending is out of range")
+        require(int(spending[1]) >= int(rooms.current.sum()), "less is spent than is in flight")
         allocator._spending.counts[:] = spending

@@ -17,12 +17,23 @@ def checked_rooms(room: Any) -> list[ArmId]:
     return checked_ids(room, "room")
 
 
+def checked_text(value: Any, what: str) -> None:
+    """Check that a text can be stored."""
+    if not isinstance(value, str):
+        raise ValueError(f"{what} = {value!r} is not a string")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"{what} = {value!r} is not valid Unicode") from None
+
+
 def checked_counts(values: Any, name: str, size: int) -> NDArray[np.int64]:
     """Whole, non-negative numbers, int64 `[size]`; one for all or one each."""
     array = np.asarray(values)
-    if array.dtype == np.bool_:
+    is_whole = array.dtype.kind == "f" and bool((np.isfinite(array) & (array == np.floor(array))).all())
+    if is_whole and (array.size == 0 or np.abs(array).max() <= 2**53):
         array = array.astype(np.int64)
-    if array.dtype.kind == "f" and array.size and bool((array == np.floor(array)).all()):
+    if array.dtype == np.bool_:
         array = array.astype(np.int64)
     if array.dtype.kind not in "iu":
         raise ValueError(f"{name} = {values!r:.60} must be whole numbers")

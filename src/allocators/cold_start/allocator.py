@@ -9,17 +9,18 @@ from numpy.typing import NDArray
 from ...bandits import Bandit
 from ...bandits._inputs import checked_at, checked_int, checked_now
 from . import _checkpointing
-from ._inputs import checked_counts, checked_rooms, checked_shares
+from ._inputs import checked_counts, checked_rooms, checked_shares, checked_text
 from .config import ColdStartConfig
 from .gates import evaluate
 from .pacing import hand_out, learn_yield, push
 from .plan import Columns, Plan
 from .reasons import BIT
 from .registry import Registry
-from .stages import EXPOSURES, METRICS, NEGATIVE, RETAINED, Move, Rooms, Stage, StageChange, advance, extend
+from .stages import EXPOSURES, METRICS, NEGATIVE, RETAINED, Move, Rooms, Stage, StageChange, advance, extend, is_live
 
 TIERS = ("S", "A", "B", "C")
 _TICKS_AT_MAX = 3
+_LARGEST = 2**53
 _TICKS_AHEAD = 10  # by which feedback may be ahead of the latest tick: ticks are late at times, but not by hours
 
 
@@ -70,6 +71,11 @@ class ColdStartAllocator:
         return self._registry.bandit
 
     @property
+    def pending_changes(self) -> tuple[StageChange, ...]:
+        """Changes since the last plan, which the next one will hold."""
+        return tuple(self._changes)
+
+    @property
     def _rooms(self) -> Rooms:
         return self._registry.rooms
 
@@ -110,12 +116,11 @@ class ColdStartAllocator:
         creator = checked_shares(creator_score, "creator_score", len(ids))
         if tier not in TIERS:
             raise ValueError(f"tier = {tier!r} is not one of {list(TIERS)}")
-        if not isinstance(bucket, str):
-            raise ValueError(f"bucket = {bucket!r} is not a string")
+        checked_text(bucket, "bucket")
         with self._lock:
-            now = checked_now(now, self._now)
+            now, window = self._checked_now(now)
             self._registry.open(ids, now, bucket, tier, content, creator)
-            self._now = now
+            self._enter(now, window)
 
     def close(self, room: Any, *, now: float, reason: str = "ended") -> None:
         """Let a room go, or several: no more exposures; feedback is accepted for `feedback_window` seconds.
@@ -128,12 +133,11 @@ class ColdStartAllocator:
             For a room that is already closed, or a `now` that runs backwards. Nothing was closed.
         """
         ids = checked_rooms(room)
-        if not isinstance(reason, str):
-            raise ValueError(f"reason = {reason!r} is not a string")
+        checked_text(reason, "reason")
         with self._lock:
-            now = checked_now(now, self._now)
+            now, window = self._checked_now(now)
             columns = self._registry.open_columns(ids)
-            self._now = now
+            self._enter(now, window)
             self._rooms.is_open[columns] = False
             self._rooms.closed[columns] = now
             for column in columns.tolist():
@@ -151,14 +155,14 @@ class ColdStartAllocator:
     def _set_blocked(self, room: Any, now: float, reason: str | None) -> None:
         ids = checked_rooms(room)
         with self._lock:
-            now = checked_now(now, self._now)
+            now, window = self._checked_now(now)
             columns = self._registry.open_columns(ids)
             eligibility, blocks = self._registry.eligibility, self._registry.blocks
             if reason is None:
                 eligibility.unblock(blocks, columns)
             else:
                 eligibility.block(blocks, columns, reason)
-            self._now = now
+            self._enter(now, window)
 
     # evidence
 
@@ -207,9 +211,11 @@ class ColdStartAllocator:
                     f"{counts[EXPOSURES, i]}; nothing was counted"
                 )
         with self._lock:
-            checked_at(at, self._now, _TICKS_AHEAD * self.config.tick_seconds)
+            checked_at(at, len(ids), self._now, _TICKS_AHEAD * self.config.tick_seconds)
             columns = self._registry.columns(ids)
             rooms = self._rooms
+            if counts.sum(dtype=np.float64) + rooms.counts.max(initial=0) > _LARGEST:
+                raise ValueError(f"the counts of a room would exceed {_LARGEST}; nothing was counted")
             for total, new in zip(rooms.counts, counts, strict=True):
                 np.add.at(total, columns, new)
             rows = self.bandit.rows(ids)
@@ -227,8 +233,8 @@ class ColdStartAllocator:
     def release(self, room: Any, *, exposures: Any) -> None:
         """Give back exposures that were granted and will never be shown, so that others may have them.
 
-        Only the host can know this; the allocator never assumes it, so that the budget cannot be overspent by what is
-        reported late.
+        Only the host can know this; the allocator never assumes it, not even of closed rooms, so that the budget cannot
+        be overspent by what is reported late.
 
         Raises
         ------
@@ -254,10 +260,10 @@ class ColdStartAllocator:
         """Undo grants, the latest first; only those of the budget's current window can be granted again in it."""
         rooms = self._rooms
         from_window = np.minimum(amounts, rooms.current[columns])
-        rooms.granted[columns] -= amounts
-        rooms.current[columns] -= from_window
         if self._spending is not None and self.config.budget is not None:
             self.config.budget.release(self._spending, int(from_window.sum()))
+        rooms.granted[columns] -= amounts
+        rooms.current[columns] -= from_window
 
     # deciding
 
@@ -278,12 +284,10 @@ class ColdStartAllocator:
         """
         exposures = checked_int(exposures, "exposures", 0, 2**53)
         with self._lock:
-            self._now = now = checked_now(now, self._now)
-            gone, columns = self._registry.overdue(now)
-            if gone:  # what they had in flight will not be reported any more
-                self._release(columns, self._rooms.in_flight[columns])
-                self._registry.forget(gone, columns)
-            available = self._available(now, exposures)
+            now, window = self._checked_now(now)
+            self._enter(now, window)
+            self._registry.forget(*self._registry.overdue(now))
+            available = self._available(exposures)
             ids, handles = self._registry.open_rooms()
             columns = handles & 0xFFFF_FFFF
             reasons = np.zeros(self._rooms.stage.size, np.int64)
@@ -298,6 +302,7 @@ class ColdStartAllocator:
             unspent = available - int(grants.sum())
             for moved in extend(self.config, rooms, columns[keep], unspent):
                 self._note(moved, now, reasons)
+                reasons[moved.columns] &= ~BIT["CAP_REACHED"]
                 again = np.flatnonzero(np.isin(columns, moved.columns))
                 grants[again] += hand_out(self.config, rooms, self.bandit, handles[again], now, unspent, reasons)[0]
             rooms.granted[columns] += grants
@@ -305,7 +310,7 @@ class ColdStartAllocator:
             rooms.granted_at[columns[grants > 0]] = now
             if self._spending is not None and self.config.budget is not None:
                 self.config.budget.reserve(self._spending, int(grants.sum()))
-            push(self.config, rooms, columns)
+            push(self.config, rooms, columns, keep & is_live(rooms, columns))
             reasons[columns[rooms.ticks_at_max[columns] >= _TICKS_AT_MAX]] |= BIT["INSUFFICIENT_SUPPLY"]
             plan = Plan(
                 self.config,
@@ -327,12 +332,22 @@ class ColdStartAllocator:
             self._changes = []
             return plan
 
-    def _available(self, now: float, exposures: int) -> int:
+    def _checked_now(self, now: Any) -> tuple[float, int]:
+        """The caller's present and the budget's window at it, checked before anything changes."""
+        now = checked_now(now, self._now)
+        return now, 0 if self.config.budget is None else self.config.budget.window_at(now)
+
+    def _enter(self, now: float, window: int) -> None:
+        """Move the present, and the budget into its window."""
+        self._now = now
+        budget = self.config.budget
+        if budget is not None and self._spending is not None and budget.advance(self._spending, window):
+            self._rooms.current[:] = 0  # what is still in flight was charged to an earlier window
+
+    def _available(self, exposures: int) -> int:
         budget = self.config.budget
         if budget is None or self._spending is None:
             return exposures
-        if budget.advance(self._spending, now):
-            self._rooms.current[:] = 0  # what is still in flight was charged to an earlier window
         return min(exposures, budget.available(self._spending))
 
     def _judge(self, columns: NDArray[np.int64], now: float, reasons: NDArray[np.int64]) -> None:

@@ -7,7 +7,7 @@ from ...bandits import Bandit
 from ...bandits._table import Handles
 from .config import ColdStartConfig
 from .reasons import BIT
-from .stages import EXPOSURES, Rooms, Stage, caps
+from .stages import EXPOSURES, Rooms, Stage, caps, is_live
 
 Ints = NDArray[np.int64]
 _EXTRA_ROUNDS = 4  # times `sub_rounds`, in which what capped rooms could not take is offered to others
@@ -30,27 +30,25 @@ def hand_out(
         Exposures of each room, [C], and the demand of the floor that was not met.
     """
     columns = handles & 0xFFFF_FFFF
-    floor, unmet = floor_grants(config, rooms, columns, bandit.uids(handles), now, available)
+    floor, demand = floor_grants(config, rooms, columns, bandit.uids(handles), now, available)
     room_for = np.minimum(caps(config, rooms, columns), config.tick_cap)
     sampled = sampled_grants(config, bandit, handles, room_for - floor, available - int(floor.sum()))
     grants = floor + sampled
-    stage = rooms.stage[columns]
     can_serve = room_for > 0
-    has_ended = (stage == Stage.STOPPED) | (stage == Stage.EXHAUSTED)
+    has_ended = ~is_live(rooms, columns)
     reasons[columns[floor > 0]] |= BIT["FLOOR"]
     reasons[columns[sampled > 0]] |= BIT["SAMPLED"]
     left_out = "NOT_SAMPLED" if available > 0 else "NOTHING_AVAILABLE"
     reasons[columns[can_serve & (grants == 0)]] |= BIT[left_out]
     reasons[columns[~can_serve & ~has_ended]] |= BIT["AT_CAP"]
     reasons[columns[has_ended]] |= rooms.why[columns[has_ended]]
-    if unmet:
-        reasons[columns[can_serve & (stage == Stage.SEED) & (floor == 0)]] |= BIT["FLOOR_UNMET"]
-    return grants, unmet
+    reasons[columns[floor < demand]] |= BIT["FLOOR_UNMET"]
+    return grants, int((demand - floor).sum())
 
 
 def floor_grants(
     config: ColdStartConfig, rooms: Rooms, columns: Ints, uids: NDArray[np.uint64], now: float, available: int
-) -> tuple[Ints, int]:
+) -> tuple[Ints, Ints]:
     """Share the floor among rooms in SEED, those with the least slack first.
 
     A room's demand is its quota not yet granted, over the ticks until its deadline, `front_load` times as much in the
@@ -58,8 +56,8 @@ def floor_grants(
 
     Returns
     -------
-    (grants, unmet)
-        Exposures of each room, [C], and the demand that `seed_share` of the available exposures could not meet.
+    (grants, demand)
+        Exposures of each room, [C], and what it asked for; `seed_share` of the available exposures bounds the sum.
     """
     is_seed = rooms.stage[columns] == Stage.SEED
     left = np.where(is_seed, caps(config, rooms, columns), 0)
@@ -73,7 +71,7 @@ def floor_grants(
     before = np.cumsum(demand[order]) - demand[order]
     grants = np.zeros(columns.size, np.int64)
     grants[order] = np.clip(budget - before, 0, demand[order])
-    return grants, int(demand.sum() - grants.sum())
+    return grants, demand
 
 
 def sampled_grants(config: ColdStartConfig, bandit: Bandit, handles: Handles, room_for: Ints, available: int) -> Ints:
@@ -100,7 +98,8 @@ def sampled_grants(config: ColdStartConfig, bandit: Bandit, handles: Handles, ro
         if available <= 0 or takers.size == 0:
             break
         offered = -(-available // max(config.sub_rounds - turn, 1))
-        ranked = bandit.select_rows(takers, k=min(takers.size, -(-offered // chunk))).rows
+        wanted_rooms = -(-offered // chunk) if turn < config.sub_rounds else takers.size
+        ranked = bandit.select_rows(takers, k=min(takers.size, wanted_rooms)).rows
         chosen = np.array([position_of[handle] for handle in ranked.tolist()])
         wanted = np.minimum(room_for[chosen] - grants[chosen], chunk)
         before = np.cumsum(wanted) - wanted
@@ -121,7 +120,7 @@ def learn_yield(config: ColdStartConfig, rooms: Rooms, columns: Ints) -> None:
 
     Counts, too, for how many ticks the multiplier stood at its upper bound and still did not bring what was granted.
     """
-    at_max = rooms.multiplier[columns] >= _highest(config, rooms, columns)
+    at_max = (rooms.multiplier[columns] >= _highest(config, rooms, columns)) & is_live(rooms, columns)
     is_short = at_max & (rooms.in_flight[columns] > 0)
     rooms.ticks_at_max[columns] = np.where(is_short, rooms.ticks_at_max[columns] + 1, 0)
     pushed = columns[rooms.multiplier[columns] > 0.0]
@@ -132,9 +131,12 @@ def learn_yield(config: ColdStartConfig, rooms: Rooms, columns: Ints) -> None:
     rooms.seen[columns] = rooms.counts[EXPOSURES, columns]
 
 
-def push(config: ColdStartConfig, rooms: Rooms, columns: Ints) -> None:
-    """Set the multipliers that will bring what is in flight: in flight over yield, within bounds; 0 for none."""
-    wanted = rooms.in_flight[columns].astype(np.float64)
+def push(config: ColdStartConfig, rooms: Rooms, columns: Ints, served: NDArray[np.bool_]) -> None:
+    """Set the multipliers that will bring what is in flight: in flight over yield, within bounds.
+
+    0 where nothing is in flight, and for rooms that may not be served: blocked, stopped or exhausted ones.
+    """
+    wanted = np.where(served, rooms.in_flight[columns], 0).astype(np.float64)
     highest = _highest(config, rooms, columns)
     per_unit = np.maximum(rooms.yielded[columns] / rooms.pushed[columns], 1e-9)
     multiplier = np.where(wanted > 0.0, np.clip(wanted / per_unit, config.multiplier_min, highest), 0.0)

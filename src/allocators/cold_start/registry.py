@@ -31,6 +31,7 @@ class Registry:
         self.eligibility = Eligibility(reasons=config.block_reasons)
         self.blocks = self.eligibility.init(_SPARE)
         self.buckets: dict[ArmId, str] = {}
+        self.room_at: dict[int, ArmId] = {}  # by column
 
     def grow(self, capacity: int) -> None:
         """Make room for more columns."""
@@ -96,6 +97,7 @@ class Registry:
         rooms.yielded[columns], rooms.pushed[columns] = first_yield(config, rooms.quota[columns])
         self.eligibility.unblock(self.blocks, columns)
         self.buckets.update(dict.fromkeys(ids, bucket))
+        self.room_at.update(zip(columns.tolist(), ids, strict=True))
 
     def open_rooms(self) -> tuple[list[ArmId], Handles]:
         """Ids and rows of the open rooms, in the order in which they came."""
@@ -108,20 +110,20 @@ class Registry:
         """Closed rooms whose time for feedback is over."""
         over = ~self.rooms.is_open & (self.rooms.closed + self.config.feedback_window < now)
         columns = np.flatnonzero(over & (self.rooms.quota > 0))
-        return [id for id in map(self.bandit.id_of, columns.tolist()) if id is not None], columns
+        return [self.room_at[column] for column in columns.tolist()], columns
 
     def forget(self, ids: Sequence[ArmId], columns: Columns) -> None:
         """Retire rooms for ever."""
         self.bandit.retire_arms(ids)
         self.rooms.quota[columns] = 0
-        for id in ids:
-            del self.buckets[id]
+        for id, column in zip(ids, columns.tolist(), strict=True):
+            del self.buckets[id], self.room_at[column]
 
     def change(self, column: int, now: float, before: str, after: str, reason: str) -> StageChange:
         """Record of a change of one room's stage, with its counts."""
         rooms = self.rooms
-        id = self.bandit.id_of(column)
-        assert id is not None  # a room keeps its column until it is forgotten
         counts = dict(zip(METRICS, rooms.counts[:, column].tolist(), strict=True))
         proof = evidence(float(rooms.log_evidence[column]))
-        return StageChange(id, now, before, after, reason, counts, float(rooms.probability[column]), proof)
+        return StageChange(
+            self.room_at[column], now, before, after, reason, counts, float(rooms.probability[column]), proof
+        )

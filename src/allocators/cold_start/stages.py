@@ -168,20 +168,28 @@ def advance(config: ColdStartConfig, rooms: Rooms, columns: NDArray[np.int64], n
 def extend(config: ColdStartConfig, rooms: Rooms, columns: NDArray[np.int64], unspent: int) -> list[Move]:
     """Raise the caps of the most promising rooms that ended at their cap, as far as unspent exposures reach.
 
-    Only rooms that SCALE would keep: `P(rate > bar) >= demote_below`.
+    Only rooms that SCALE would keep, `P(rate > bar) >= demote_below`, and never beyond the cap of SCALE.
     """
     if unspent <= 0 or config.extension == 0:
         return []
+    highest = np.iinfo(np.int64).max if config.scale_cap is None else config.scale_cap
     at_cap = (rooms.stage[columns] == Stage.EXHAUSTED) & (rooms.why[columns] == BIT["CAP_REACHED"])
+    at_cap &= rooms.granted[columns] < highest
     promising = columns[at_cap & (rooms.probability[columns] >= config.demote_below)]
     order = np.argsort(-rooms.probability[promising], kind="stable")
     chosen = promising[order[: -(-unspent // config.extension)]]
     if chosen.size == 0:
         return []
-    rooms.extra[chosen] = rooms.granted[chosen] + config.extension - config.verify_cap
+    rooms.extra[chosen] = np.minimum(rooms.granted[chosen] + config.extension, highest) - config.verify_cap
     rooms.stage[chosen] = Stage.VERIFY
     rooms.why[chosen] = BIT["EXTENDED"]
     return [Move(chosen, Stage.EXHAUSTED, Stage.VERIFY, "EXTENDED")]
+
+
+def is_live(rooms: Rooms, columns: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which rooms are in a stage that may be served, `[C]`."""
+    live: NDArray[np.bool_] = rooms.stage[columns] <= Stage.SCALE
+    return live
 
 
 def caps(config: ColdStartConfig, rooms: Rooms, columns: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -53,6 +53,8 @@ def fit_beta_moments(successes: ArrayLike, trials: ArrayLike) -> tuple[float, fl
     mean = float(p.mean())
     noise = weight * (1.0 - weight) * float((1.0 / n).sum())
     unit = mean * (1.0 - mean)
+    if noise > 0.999 * (1.0 - weight):
+        raise ValueError("nearly all members have a single trial, from which no spread can be told; pass larger counts")
     correlation = (float(p.var()) - unit * noise) / (unit * (1.0 - weight - noise))
     correlation = min(max(correlation, 1.0 / (1.0 + float(n.sum()))), 1.0 - 1e-9)
     strength = 1.0 / correlation - 1.0

@@ -13,10 +13,12 @@ from .._special import beta_logit_quantile, log_beta_tails, sigmoid
 from .._table import BAD_REWARD, BAD_WEIGHT, EVENTS, OK, STALE, Handles, Table, is_current, new_table
 
 Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
+Pseudocount = Annotated[float, Field(ge=1e-6, le=1e12)]  # beyond, the distribution itself leaves float64
 
 # Rows of the table; row 0 is the stamp.
 _A, _B, _SUCCESSES, _FAILURES = 1, 2, 3, 4
-MAX_WEIGHT = 2.0**53  # beyond it one event would swallow all others, and sums could overflow
+MAX_WEIGHT = 1e12  # the tails are exact to 1e-9 for a + b up to here
+_MAX_EVIDENCE = 1e24  # far beyond what events of such weights can sum to
 
 
 class BetaState(NamedTuple):
@@ -46,7 +48,7 @@ class Beta(BaseModel):
     Parameters
     ----------
     prior
-        Prior successes and failures, both > 0.
+        Prior successes and failures, both in [1e-6, 1e12].
 
     Examples
     --------
@@ -62,7 +64,7 @@ class Beta(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["beta"] = "beta"
-    prior: tuple[Positive, Positive] = (1.0, 1.0)
+    prior: tuple[Pseudocount, Pseudocount] = (1.0, 1.0)
 
     @property
     def support(self) -> str:
@@ -80,8 +82,8 @@ class Beta(BaseModel):
     def check_statistics(self, statistics: Table, require: Callable[[bool, str], None]) -> None:
         """Refuse statistics `[4, K]` of a checkpoint that no history can have left."""
         require(bool(np.isfinite(statistics).all()), "a statistic is not finite")
-        require(bool((statistics[:2] > 0.0).all()), "a prior is not positive")
-        require(bool((statistics[2:] >= 0.0).all()), "evidence is negative")
+        require(bool(((statistics[:2] >= 1e-6) & (statistics[:2] <= 1e12)).all()), "a prior is out of range")
+        require(bool(((statistics[2:] >= 0.0) & (statistics[2:] <= _MAX_EVIDENCE)).all()), "evidence is out of range")
 
     def mean(self, state: BetaState, handles: Handles) -> Table:
         """Posterior means, `[C]`."""

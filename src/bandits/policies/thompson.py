@@ -13,7 +13,7 @@ from .._special import beta_logit_quantile, log_beta_tails, log_sigmoid, sigmoid
 from .._table import OK, STALE, Handles, Table, first_stale
 from ..models import Beta, BetaState
 from ..models.beta import posterior_at
-from ._top import push
+from ._top import finish, push
 
 
 class Thompson(BaseModel):
@@ -111,9 +111,10 @@ def beta_best(
                     continue
         filled = push(i, beta_logit_quantile(a, b, u), handles, uids, filled, positions, scores)
         if filled == k:
-            threshold = scores[k - 1]
+            threshold = scores[0]
             log_m = log_sigmoid(threshold)
             log_rest = log_sigmoid(-threshold)
+    finish(handles, uids, positions, scores)
     for j in range(k):
         scores[j] = sigmoid(scores[j])
     return OK

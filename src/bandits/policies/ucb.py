@@ -12,7 +12,7 @@ from .._special import kl_upper_bernoulli
 from .._table import OK, STALE, Handles, Table, first_stale
 from ..models import Beta, BetaState
 from ..models.beta import evidence_at
-from ._top import push
+from ._top import finish, push
 
 NonNegative = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 
@@ -136,7 +136,10 @@ def ucb1_scores(table: Table, handles: Handles, alpha: float, out: Table) -> Non
     spread = 2.0 * math.log(max(_total(table, handles), 1.0))
     for i in range(handles.size):
         successes, n = evidence_at(table, handles[i])
-        out[i] = successes / n + alpha * math.sqrt(spread / n) if n > 0.0 else math.inf
+        if n > 0.0:
+            out[i] = successes / n + (alpha * math.sqrt(spread / n) if alpha > 0.0 else 0.0)
+        else:
+            out[i] = math.inf
 
 
 @kernel
@@ -153,10 +156,10 @@ def kl_ucb_scores(table: Table, handles: Handles, c: float, out: Table) -> None:
 @kernel
 def _rank(bounds: Table, handles: Handles, uids: NDArray[np.uint64], positions: Handles, scores: Table) -> int:
     filled = 0
-    last = positions.size - 1
     for i in range(handles.size):
-        if filled <= last or bounds[i] >= scores[last]:
+        if filled < positions.size or bounds[i] >= scores[0]:
             filled = push(i, bounds[i], handles, uids, filled, positions, scores)
+    finish(handles, uids, positions, scores)
     return OK
 
 
