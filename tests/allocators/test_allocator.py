@@ -533,3 +533,42 @@ def test_more_contradicting_checkpoints_are_refused(change):
     change(checkpoint)
     with pytest.raises(CheckpointError):
         ColdStartAllocator.from_bytes(pack(checkpoint))
+
+
+def test_harm_that_gathers_slowly_stops_a_room_at_evidence_20_and_not_before():
+    allocator = opened(ColdStartConfig(stop={"limit": 0.02}, scale_cap=None), rooms=["r"])
+    seen, stopped_at = 0, None
+    for tick in range(1, 60):
+        record = allocator.tick(now=60.0 * tick, exposures=1_000)["r"]
+        assert (record.stage == "STOPPED") == (record.stop_rule["evidence"] >= 20.0)
+        if record.stage == "STOPPED":
+            stopped_at = seen
+            break
+        shown = record.exposures
+        harm = int(0.045 * (seen + shown)) - int(0.045 * seen)
+        allocator.observe("r", at=60.0 * tick, exposures=shown, retained=(shown - harm) // 2, negative=harm)
+        seen += shown
+    assert stopped_at is not None
+    assert stopped_at > 200
+
+
+def test_one_lucky_draw_does_not_spend_the_tick():
+    """100 equal rooms, 600 exposures, at most 60 a room: 6 draws of 10 rooms each, 47 rooms on average."""
+    allocator = opened(ColdStartConfig(seed_share=0.0), rooms=range(100))
+    exposures = allocator.tick(now=60.0, exposures=600).columns()["exposures"]
+    assert exposures.sum() == 600
+    assert (exposures > 0).sum() > 30
+    assert set((exposures % 10).tolist()) == {0}
+
+
+def test_a_room_at_its_cap_waits_for_what_is_in_flight():
+    allocator = opened(ColdStartConfig(prior=(30.0, 70.0)), rooms=["r"])
+    tick = granted = 0
+    while granted < 600:
+        tick += 1
+        shown = allocator.tick(now=60.0 * tick, exposures=1_000)["r"].exposures
+        granted += shown
+        if granted < 600:  # the last grant is not reported
+            allocator.observe("r", at=60.0 * tick, exposures=shown, retained=round(0.3 * shown))
+    stages = [allocator.tick(now=60.0 * tick, exposures=1_000)["r"].stage for tick in range(tick + 1, tick + 6)]
+    assert stages == ["VERIFY", "VERIFY", "EXHAUSTED", "EXHAUSTED", "EXHAUSTED"]  # after 180 s in flight

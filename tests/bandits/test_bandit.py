@@ -5,6 +5,8 @@ import pytest
 from checks import state
 
 from seedbed.bandits import UCB1, Bandit, Beta, Decision, StaleRowsError, Thompson, UnknownArmError
+from seedbed.bandits._table import OK, STALE
+from seedbed.bandits.models.beta import BetaState, update_one
 
 
 @pytest.fixture
@@ -277,3 +279,16 @@ def test_a_retirement_between_look_up_and_ranking_is_seen(monkeypatch):
 def test_replicas_explore_apart():
     one, other = (Bandit(Thompson(), range(50), seed=1, replica=name) for name in ("a", "b"))
     assert [one.select().arms for _ in range(20)] != [other.select().arms for _ in range(20)]
+
+
+def test_a_writer_that_still_holds_the_old_table_is_turned_away(bandit):
+    """Growth marks every column of the old table as moved, so that nothing is written where nobody reads."""
+    old, handle = bandit._table, int(bandit.rows(["a"])[0])
+    assert update_one(old, handle, 1.0, 1.0) == OK
+    bandit.add_arms(range(1_000))
+    assert bandit._table is not old
+    assert update_one(old, handle, 1.0, 1.0) == STALE
+    assert (
+        bandit.policy.best(BetaState(old), np.array([handle]), bandit._uids, 0, np.zeros(1, int), np.zeros(1)) == STALE
+    )
+    assert bandit.updates == 1

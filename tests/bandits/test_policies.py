@@ -101,3 +101,15 @@ def test_bad_numbers_of_policies(bad):
     for build in (lambda: UCB1(alpha=bad), lambda: KLUCB(c=bad), lambda: Beta(prior=(1.0, bad))):
         with pytest.raises(ValueError, match="validation error"):
             build()
+
+
+@pytest.mark.parametrize("policy", [UCB1(), KLUCB(), Thompson()], ids=lambda policy: policy.kind)
+def test_ties_go_by_uid_whatever_the_order_of_candidates(policy):
+    """Untried arms all score infinity under UCB."""
+    ids = [f"arm-{i}" for i in range(30)]
+    bandit = Bandit(policy, ids, seed=1)
+    rng = np.random.Generator(np.random.PCG64(2))
+    for _ in range(20):
+        order = rng.permutation(ids).tolist()
+        scores = bandit.scores(order)
+        assert bandit.select(order, k=7).arms == naive.best(order, scores.tolist(), 7)
