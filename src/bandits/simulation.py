@@ -137,6 +137,8 @@ def simulate(
     pulls = np.zeros((len(checked), means.size), np.int64)
     curve = np.zeros((len(checked), at.size))
     compiled = isinstance(chooser, Thompson | UCB1 | KLUCB)
+    if not compiled and not callable(chooser):
+        raise ValueError(f"chooser = {chooser!r} must be a policy, or a function from seed to an object with select")
     run: Iterator[int] = iter(progress(range(len(checked))))
     for s in run:
         world = base_key(checked[s], _WORLD, 0)

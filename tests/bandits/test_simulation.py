@@ -68,6 +68,7 @@ def test_progress_wraps_the_seeds():
         ({"seeds": []}, "empty"),
         ({"seeds": [-1]}, r"seeds\[0\]"),
         ({"points": 0}, "points"),
+        ({"chooser": Bandit(Thompson(), range(9))}, "function from seed"),
         ({"chooser": lambda seed: Bandit(Thompson(), ["x"])}, "chose arm 'x'"),
     ],
 )

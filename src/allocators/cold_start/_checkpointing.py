@@ -54,8 +54,7 @@ def save(allocator: ColdStartAllocator) -> bytes:
             name: array[..., :columns].copy() for name, array in allocator._rooms._asdict().items()
         }
         arrays["blocked"] = allocator._registry.blocks.blocked[:columns].copy()
-        if allocator._spending is not None:
-            arrays["spending"] = allocator._spending.counts.copy()
+        arrays["spending"] = allocator._spending.counts.copy()
     return pack(Checkpoint(KIND, allocator.config.model_dump(mode="json"), values, arrays))
 
 
@@ -119,11 +118,9 @@ def _take_rooms(allocator: ColdStartAllocator, arrays: dict[str, Any], columns: 
     require(blocked.dtype == np.uint8 and blocked.shape == (columns,), "blocks are missing")
     require(bool((blocked <= len(allocator.config.block_reasons)).all()), "a block has an unknown reason")
     allocator._registry.blocks.blocked[:columns] = blocked
-    require((allocator._spending is None) == ("spending" not in arrays), "its spending contradicts its budget")
-    if allocator._spending is not None:
-        spending = arrays["spending"]
-        require(spending.dtype == np.int64 and spending.shape == (3,), "its spending is of another type or shape")
-        require(bool((spending[1:] >= 0).all()), "its spending is negative")
-        require(bool((np.abs(spending) <= 2**53).all()), "its spending is out of range")
-        require(int(spending[1]) >= int(rooms.current.sum()), "less is spent than is in flight")
-        allocator._spending.counts[:] = spending
+    spending = arrays.get("spending", np.empty(0))
+    require(spending.dtype == np.int64 and spending.shape == (3,), "its spending is of another type or shape")
+    require(bool((spending[1:] >= 0).all()), "its spending is negative")
+    require(bool((np.abs(spending) <= _LARGEST).all()), "its spending is out of range")
+    require(int(spending[1]) >= int(rooms.current.sum()), "less is spent than is in flight")
+    allocator._spending.counts[:] = spending

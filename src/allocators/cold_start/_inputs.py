@@ -9,6 +9,8 @@ from ...bandits._inputs import checked_floats
 from ...bandits._random import ArmId
 from ...bandits.arms import checked_id, checked_ids
 
+LARGEST_COUNT = 10**12  # of one observation; the bandit takes no larger weight
+
 
 def checked_rooms(room: Any) -> list[ArmId]:
     """Return the ids of one room or several as a list."""
@@ -39,9 +41,9 @@ def checked_counts(values: Any, name: str, size: int) -> NDArray[np.int64]:
         raise ValueError(f"{name} = {values!r:.60} must be whole numbers")
     if array.ndim and array.shape != (size,):
         raise ValueError(f"{name} must be one number or one a room, shape ({size},); got shape {array.shape}")
-    if array.size and (array.min() < 0 or array.max() > 2**53):
+    if array.size and (array.min() < 0 or array.max() > LARGEST_COUNT):
         bad = array.min() if array.min() < 0 else array.max()
-        raise ValueError(f"{name} = {bad} is not a count in [0, 2**53]; nothing was counted")
+        raise ValueError(f"{name} = {bad} is not a count in [0, {LARGEST_COUNT}]; nothing was counted")
     return np.broadcast_to(array.astype(np.int64), (size,)).copy()
 
 

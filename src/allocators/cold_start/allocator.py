@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from ...bandits import Bandit
 from ...bandits._inputs import checked_at, checked_int, checked_now
+from ...constraints import Budget
 from . import _checkpointing
 from ._inputs import checked_counts, checked_rooms, checked_shares, checked_text
 from .config import ColdStartConfig
@@ -20,7 +21,8 @@ from .stages import EXPOSURES, METRICS, NEGATIVE, RETAINED, Move, Rooms, Stage, 
 
 TIERS = ("S", "A", "B", "C")
 _TICKS_AT_MAX = 3
-_LARGEST = 2**53
+_LARGEST = 2**53  # counts of a room, all in all
+_ENDLESS = 2**53 - 1  # the budget where none is set
 _TICKS_AHEAD = 10  # by which feedback may be ahead of the latest tick: ticks are late at times, but not by hours
 
 
@@ -54,7 +56,8 @@ class ColdStartAllocator:
     def __init__(self, config: ColdStartConfig | None = None, *, seed: int = 0, replica: str = "0") -> None:
         self.config = config = config or ColdStartConfig()
         self._registry = Registry(config, seed, replica)
-        self._spending = None if config.budget is None else config.budget.init()
+        self._budget = config.budget or Budget(limit=_ENDLESS)
+        self._spending = self._budget.init()
         self._changes: list[StageChange] = []
         self._now: float | None = None
         self._lock = threading.RLock()
@@ -227,8 +230,7 @@ class ColdStartAllocator:
             excess = np.maximum(-rooms.in_flight[touched], 0)
             rooms.granted[touched] += excess
             rooms.current[touched] = np.minimum(rooms.current[touched], rooms.in_flight[touched])
-            if self._spending is not None and self.config.budget is not None:
-                self.config.budget.charge(self._spending, int(excess.sum()))
+            self._budget.charge(self._spending, int(excess.sum()))
 
     def release(self, room: Any, *, exposures: Any) -> None:
         """Give back exposures that were granted and will never be shown, so that others may have them.
@@ -260,8 +262,7 @@ class ColdStartAllocator:
         """Undo grants, the latest first; only those of the budget's current window can be granted again in it."""
         rooms = self._rooms
         from_window = np.minimum(amounts, rooms.current[columns])
-        if self._spending is not None and self.config.budget is not None:
-            self.config.budget.release(self._spending, int(from_window.sum()))
+        self._budget.release(self._spending, int(from_window.sum()))
         rooms.granted[columns] -= amounts
         rooms.current[columns] -= from_window
 
@@ -287,68 +288,70 @@ class ColdStartAllocator:
             now, window = self._checked_now(now)
             self._enter(now, window)
             self._registry.forget(*self._registry.overdue(now))
-            available = self._available(exposures)
+            available = min(exposures, self._budget.available(self._spending))
             ids, handles = self._registry.open_rooms()
             columns = handles & 0xFFFF_FFFF
             reasons = np.zeros(self._rooms.stage.size, np.int64)
             self._judge(columns, now, reasons)
             learn_yield(self.config, self._rooms, columns)
-            rooms = self._rooms
             keep = self._registry.eligibility.mask(self._registry.blocks, columns)
             reasons[columns[~keep]] |= BIT["BLOCKED"]
-            grants = np.zeros(columns.size, np.int64)
-            served = handles[keep]
-            grants[keep], floor_unmet = hand_out(self.config, rooms, self.bandit, served, now, available, reasons)
-            unspent = available - int(grants.sum())
-            for moved in extend(self.config, rooms, columns[keep], unspent):
-                self._note(moved, now, reasons)
-                reasons[moved.columns] &= ~BIT["CAP_REACHED"]
-                again = np.flatnonzero(np.isin(columns, moved.columns))
-                grants[again] += hand_out(self.config, rooms, self.bandit, handles[again], now, unspent, reasons)[0]
-            rooms.granted[columns] += grants
-            rooms.current[columns] += grants
-            rooms.granted_at[columns[grants > 0]] = now
-            if self._spending is not None and self.config.budget is not None:
-                self.config.budget.reserve(self._spending, int(grants.sum()))
-            push(self.config, rooms, columns, keep & is_live(rooms, columns))
-            reasons[columns[rooms.ticks_at_max[columns] >= _TICKS_AT_MAX]] |= BIT["INSUFFICIENT_SUPPLY"]
-            plan = Plan(
-                self.config,
-                ids,
-                Columns(
-                    seed_quota=rooms.quota[columns],
-                    stage=rooms.stage[columns],
-                    exposures=grants,
-                    traffic_multiplier=rooms.multiplier[columns],
-                    probability=rooms.probability[columns],
-                    log_evidence=rooms.log_evidence[columns],
-                    reasons=reasons[columns],
-                ),
-                now=now,
-                available=available,
-                floor_unmet=floor_unmet,
-                changes=tuple(self._changes),
-            )
-            self._changes = []
-            return plan
+            grants, floor_unmet = self._grant(handles, keep, now, available, reasons)
+            push(self.config, self._rooms, columns, keep & is_live(self._rooms, columns))
+            reasons[columns[self._rooms.ticks_at_max[columns] >= _TICKS_AT_MAX]] |= BIT["INSUFFICIENT_SUPPLY"]
+            changes, self._changes = tuple(self._changes), []
+            shown = self._plan_columns(columns, grants, reasons)
+            return Plan(self.config, ids, shown, now=now, available=available, floor_unmet=floor_unmet, changes=changes)
+
+    def _grant(
+        self,
+        handles: NDArray[np.int64],
+        keep: NDArray[np.bool_],
+        now: float,
+        available: int,
+        reasons: NDArray[np.int64],
+    ) -> tuple[NDArray[np.int64], int]:
+        """Hand out the tick among the rooms to keep; extend promising ones with what is left; reserve it all."""
+        rooms, config, bandit = self._rooms, self.config, self.bandit
+        columns = handles & 0xFFFF_FFFF
+        grants = np.zeros(columns.size, np.int64)
+        grants[keep], floor_unmet = hand_out(config, rooms, bandit, handles[keep], now, available, reasons)
+        unspent = available - int(grants.sum())
+        for moved in extend(config, rooms, columns[keep], unspent):
+            self._note(moved, now, reasons)
+            reasons[moved.columns] &= ~BIT["CAP_REACHED"]
+            again = np.flatnonzero(np.isin(columns, moved.columns))
+            grants[again] += hand_out(config, rooms, bandit, handles[again], now, unspent, reasons)[0]
+        self._budget.reserve(self._spending, int(grants.sum()))
+        rooms.granted[columns] += grants
+        rooms.current[columns] += grants
+        rooms.granted_at[columns[grants > 0]] = now
+        return grants, floor_unmet
+
+    def _plan_columns(
+        self, columns: NDArray[np.int64], grants: NDArray[np.int64], reasons: NDArray[np.int64]
+    ) -> Columns:
+        rooms = self._rooms
+        return Columns(
+            seed_quota=rooms.quota[columns],
+            stage=rooms.stage[columns],
+            exposures=grants,
+            traffic_multiplier=rooms.multiplier[columns],
+            probability=rooms.probability[columns],
+            log_evidence=rooms.log_evidence[columns],
+            reasons=reasons[columns],
+        )
 
     def _checked_now(self, now: Any) -> tuple[float, int]:
         """The caller's present and the budget's window at it, checked before anything changes."""
         now = checked_now(now, self._now)
-        return now, 0 if self.config.budget is None else self.config.budget.window_at(now)
+        return now, self._budget.window_at(now)
 
     def _enter(self, now: float, window: int) -> None:
         """Move the present, and the budget into its window."""
         self._now = now
-        budget = self.config.budget
-        if budget is not None and self._spending is not None and budget.advance(self._spending, window):
+        if self._budget.advance(self._spending, window):
             self._rooms.current[:] = 0  # what is still in flight was charged to an earlier window
-
-    def _available(self, exposures: int) -> int:
-        budget = self.config.budget
-        if budget is None or self._spending is None:
-            return exposures
-        return min(exposures, budget.available(self._spending))
 
     def _judge(self, columns: NDArray[np.int64], now: float, reasons: NDArray[np.int64]) -> None:
         """Run the gates over rooms with new evidence, then move rooms between stages."""
