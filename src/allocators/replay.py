@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..bandits._inputs import checked_int
 from ..bandits._numba import kernel
-from ..bandits._random import ArmId, base_key, signed, uid64, uniform
+from ..bandits._random import ArmId, base_key, uid64, uniform
 from ..bandits.arms import checked_ids
 from ..bandits.checkpoint import Checkpoint, pack, require, take, unpack
 from .cold_start import ColdStartAllocator, Plan
@@ -78,7 +78,7 @@ class Queues:
         for item, s, f in zip(items, np.asarray(successes, np.int64), np.asarray(failures, np.int64), strict=True):
             row = np.zeros(int(s + f), np.int8)
             if s:
-                row[np.argpartition(_uniforms(key, signed(uid64(item)), row.size), s - 1)[:s]] = 1
+                row[np.argpartition(_uniforms(key, np.uint64(uid64(item)), row.size), s - 1)[:s]] = 1
             rewards.append(row)
         return cls(items, rewards, [np.zeros(row.size, np.int8) for row in rewards])
 
@@ -106,7 +106,7 @@ def _cumulative(rows: Sequence[ArrayLike]) -> Ints:
 
 
 @kernel
-def _uniforms(key: int, uid: int, size: int) -> Any:
+def _uniforms(key: int, uid: Any, size: int) -> Any:
     out = np.empty(size)
     for i in range(size):
         out[i] = uniform(key, uid, i)

@@ -50,8 +50,7 @@ def base_key(seed: int, replica: str, epoch: int) -> int:
 
 @kernel
 def mix64(bits: Any) -> Any:
-    """Mix 64 bits: the finaliser of SplitMix64 (Stafford's variant 13)."""
-    bits = np.uint64(bits)
+    """Mix a uint64: the finaliser of SplitMix64 (Stafford's variant 13)."""
     bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58_476D_1CE4_E5B9)
     bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D0_49BB_1331_11EB)
     return bits ^ (bits >> np.uint64(31))
@@ -60,15 +59,15 @@ def mix64(bits: Any) -> Any:
 @kernel
 def fold_in(key: int, n: int) -> int:
     """Key n under `key`: `mix(mix(n + golden) ^ key)`."""
-    folded = mix64(mix64(np.uint64(n) + np.uint64(_GOLDEN)) ^ np.uint64(key))
-    return np.int64(folded)  # type: ignore[return-value]
+    folded = mix64(mix64(np.uint64(n) + np.uint64(_GOLDEN)) ^ np.int64(key).view(np.uint64))
+    return int(np.uint64(folded).view(np.int64))
 
 
 @kernel
-def uniform(key: int, uid: int, lane: int) -> float:
-    """Uniform in the open interval (0, 1) for one arm and lane of a decision.
+def uniform(key: int, uid: Any, lane: int) -> float:
+    """Uniform in the open interval (0, 1) for one arm (uid: uint64) and lane of a decision.
 
     52 bits and a half, exact in a float64: 53 would round its largest value to 1.
     """
-    bits = mix64(mix64(np.uint64(key) ^ np.uint64(uid)) + np.uint64(lane) * np.uint64(_GOLDEN))
-    return (np.float64(bits >> np.uint64(12)) + 0.5) * 2.0**-52
+    bits = mix64(mix64(np.int64(key).view(np.uint64) ^ np.uint64(uid)) + np.uint64(lane) * np.uint64(_GOLDEN))
+    return float((np.float64(bits >> np.uint64(12)) + 0.5) * 2.0**-52)

@@ -16,7 +16,7 @@ def test_fold_in_equals_naive(key, n):
 
 @given(BITS, BITS, st.integers(0, 100))
 def test_uniform_equals_naive(key, uid, lane):
-    u = uniform(signed(key), signed(uid), lane)
+    u = uniform(signed(key), np.uint64(uid), lane)
     assert u == naive.uniform(key, uid, lane)
     assert 0.0 < u < 1.0
 
@@ -41,9 +41,9 @@ def test_keys_of_replicas_and_epochs_differ():
 def test_draws_are_uniform_along_arms_decisions_and_lanes():
     base = base_key(42, "0", 0)
     key = fold_in(base, 0)
-    along_arms = [uniform(key, signed(uid64(i)), 0) for i in range(20_000)]
-    along_decisions = [uniform(fold_in(base, n), signed(uid64("a")), 0) for n in range(20_000)]
-    along_lanes = [uniform(key, signed(uid64("a")), lane) for lane in range(20_000)]
+    along_arms = [uniform(key, np.uint64(uid64(i)), 0) for i in range(20_000)]
+    along_decisions = [uniform(fold_in(base, n), np.uint64(uid64("a")), 0) for n in range(20_000)]
+    along_lanes = [uniform(key, np.uint64(uid64("a")), lane) for lane in range(20_000)]
     for draws in (along_arms, along_decisions, along_lanes):
         assert stats.kstest(draws, "uniform").pvalue > 1e-6
         pairs = np.corrcoef(draws[:-1], draws[1:])[0, 1]
@@ -54,7 +54,9 @@ def test_golden_draws_of_key_42():
     """A change here is a `Replay` line in the changelog: logged decisions would not replay any more."""
     base = base_key(42, "0", 0)
     assert base == GOLDEN_BASE
-    assert [uniform(fold_in(base, n), signed(uid64(id)), 0) for n, id in ((0, "a"), (1, "a"), (0, 1))] == GOLDEN_DRAWS
+    assert [
+        uniform(fold_in(base, n), np.uint64(uid64(id)), 0) for n, id in ((0, "a"), (1, "a"), (0, 1))
+    ] == GOLDEN_DRAWS
 
 
 GOLDEN_BASE = -5240950831762786044
