@@ -25,7 +25,8 @@ def checked_floats(values: Any, what: str, size: int) -> NDArray[np.float64]:
     if array.dtype.kind not in "biuf" and array.size:
         raise ValueError(f"{what} must be numbers; got {array.dtype} such as {array.reshape(-1)[0]!r}")
     if array.shape != (size,):
-        raise ValueError(f"{what} must have one entry an event, shape ({size},); got shape {array.shape}")
+        hint = "; for a single event pass its arm, not a list" if array.ndim == 0 and size == 1 else ""
+        raise ValueError(f"{what} must have one entry for each id, shape ({size},); got shape {array.shape}{hint}")
     return np.require(array, np.float64, ["C", "A", "W"])  # other layouts are other types to numba
 
 

@@ -1,6 +1,6 @@
 """Arms by id: which are live, which column of the table each owns, and which ids were retired for ever."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
@@ -22,8 +22,8 @@ class Live(NamedTuple):
     handles: Handles
 
 
-def checked_ids(ids: Iterable[Any], what: str) -> list[ArmId]:
-    """Return ids as plain strings and integers, or say which one is neither.
+def checked_ids(ids: Iterable[Any], what: str, *, ordered: bool = False) -> list[ArmId]:
+    """Return ids as plain strings and integers, or say which one is neither; `ordered` where values go with them.
 
     Raises
     ------
@@ -32,6 +32,10 @@ def checked_ids(ids: Iterable[Any], what: str) -> list[ArmId]:
     """
     if isinstance(ids, str | bytes):
         raise ValueError(f"{what} must be several ids, not one string; write [{ids!r}]")
+    if not np.iterable(ids):
+        raise ValueError(f"{what} must be several ids, such as a list; got {ids!r}")
+    if ordered and isinstance(ids, Set | Mapping):
+        raise ValueError(f"{what} must be ordered, as values go with the ids; pass a list, not a {type(ids).__name__}")
     plain = ids.tolist() if isinstance(ids, np.ndarray) else list(ids)
     if set(map(type, plain)) in _PLAIN and not any(type(id) is int and not -_LIMIT <= id < _LIMIT for id in plain):
         return plain
@@ -162,13 +166,14 @@ class Arms:
 
     def unknown(self, id: ArmId) -> UnknownArmError:
         """Error for an id that names no live arm."""
-        if self._was_retired(id):
+        if self.was_retired(id):
             return UnknownArmError(f"arm {id!r} was retired; drop it from the request")
         return UnknownArmError(
             f"unknown arm {id!r}: not among the {len(self)} arms of this bandit; add it with `add_arms` first"
         )
 
-    def _was_retired(self, id: ArmId) -> bool:
+    def was_retired(self, id: ArmId) -> bool:
+        """Whether the id was that of an arm which is gone."""
         try:
             return uid64(id) in self.tombstones
         except UnicodeEncodeError:  # an id that could never be added

@@ -216,7 +216,7 @@ class Bandit:
             self._check_context(context)
         if type(arm) is not str and type(arm) is not int:
             if not isinstance(arm, str | bytes | int | np.integer) and np.iterable(arm):
-                self._update_batch(checked_ids(arm, "arm"), None, reward, weight, at)
+                self._update_batch(checked_ids(arm, "arm", ordered=True), None, reward, weight, at)
                 return
             arm = checked_id(arm, "arm")
         if at is not None:
@@ -316,6 +316,10 @@ class Bandit:
         move(self._state.table, state.table)
         self._state = state
         self._table = state.table
+
+    def was_retired(self, id: ArmId) -> bool:
+        """Whether the id was that of an arm which was retired, and so can never be added again."""
+        return self._arms.was_retired(id)
 
     def rows(self, ids: Iterable[ArmId]) -> Handles:
         """Rows of live arms, int64 `[B]`, for `select_rows` and `update_rows`.

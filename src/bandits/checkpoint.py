@@ -60,6 +60,8 @@ def unpack(blob: bytes, kind: str) -> Checkpoint:
     CheckpointError
         For anything else; nothing was loaded.
     """
+    if not isinstance(blob, bytes | bytearray | memoryview):
+        _refuse(f"bytes are needed, not {type(blob).__name__}")
     body = _checked_body(memoryview(blob))
     try:
         fields = msgpack.unpackb(body, strict_map_key=False)

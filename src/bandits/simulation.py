@@ -26,8 +26,8 @@ _WORLD = "simulation"  # replica name under which the world's own draws are keye
 class Chooser(Protocol):
     """What can be played: anything that selects an arm and learns its reward."""
 
-    def select(self) -> Decision:
-        """Choose among the arms 0 ... K - 1."""
+    def select(self) -> Decision | int:
+        """Choose among the arms 0 ... K - 1: the arm, or a record with it in `arms`."""
 
     def update(self, arm: int, reward: float) -> None:
         """Learn one reward."""
@@ -126,6 +126,8 @@ def simulate(
     True
     """
     horizon = checked_int(horizon, "horizon", 1)
+    if not isinstance(environment, Bernoulli):
+        raise ValueError(f"environment = {environment!r} is not one, such as Bernoulli([.1, .5])")
     if not np.iterable(seeds):
         raise ValueError(f"seeds must be several integers, one a run; write range({seeds}) or [{seeds}]")
     checked = [checked_int(seed, f"seeds[{i}]", 0, 2**64 - 1) for i, seed in enumerate(seeds)]
@@ -137,7 +139,7 @@ def simulate(
     pulls = np.zeros((len(checked), means.size), np.int64)
     curve = np.zeros((len(checked), at.size))
     compiled = isinstance(chooser, Thompson | UCB1 | KLUCB)
-    if not compiled and not callable(chooser):
+    if not compiled and (not callable(chooser) or isinstance(chooser, type(Thompson))):
         raise ValueError(f"chooser = {chooser!r} must be a policy, or a function from seed to an object with select")
     run: Iterator[int] = iter(progress(range(len(checked))))
     for s in run:
@@ -164,7 +166,8 @@ def _play(chooser: Chooser, means: Table, horizon: int, world: int, at: Handles,
     gaps = means.max() - means
     regret, noted = 0.0, 0
     for t in range(horizon):
-        arm = chooser.select().arms[0]
+        chosen = chooser.select()
+        arm = chosen.arms[0] if isinstance(chosen, Decision) else chosen
         if type(arm) is not int or not 0 <= arm < means.size:
             raise ValueError(f"the chooser chose arm {arm!r}; an environment's arms are 0 ... {means.size - 1}")
         chooser.update(arm, 1.0 if uniform(world, arm, int(pulls[arm])) < means[arm] else 0.0)

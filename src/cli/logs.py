@@ -19,13 +19,14 @@ class Columns(NamedTuple):
     """Names of a log's columns; what is optional and absent is not read.
 
     item: None for `item_id` in rows, `item` in counts.
+    position, propensity: None for the columns of these names, where there are any.
     """
 
     item: str | None
     reward: str
     time: str
-    position: str
-    propensity: str
+    position: str | None
+    propensity: str | None
     negative: str | None
     successes: str
     failures: str
@@ -96,8 +97,9 @@ def _read_counts(table: "_Table", columns: Columns) -> Counts:
 
 def _read_rows(table: "_Table", columns: Columns, position: int | None) -> Rows:
     item, reward, time = (table.index(n) for n in (columns.item or "item_id", columns.reward, columns.time))
-    propensity = table.optional(columns.propensity)
-    place = table.optional(columns.position) if position is None else table.index(columns.position)
+    propensity = table.optional("propensity") if columns.propensity is None else table.index(columns.propensity)
+    is_needed = position is not None or columns.position is not None
+    place = table.index(columns.position or "position") if is_needed else table.optional("position")
     negative = None if columns.negative is None else table.index(columns.negative)
     items, rewards, negatives, times = [], [], [], []
     low, high = math.inf, -math.inf
@@ -137,6 +139,8 @@ class _Table:
             if data[:2] == b"\x1f\x8b":
                 data = gzip.decompress(data)
             text = data.decode("utf-8-sig")
+        except FileNotFoundError:
+            raise ValueError(f"{path}: there is no such file") from None
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise ValueError(f"{path}: not a whole gzip file ({error})") from None
         except UnicodeDecodeError as error:
@@ -155,7 +159,8 @@ class _Table:
     def index(self, name: str) -> int:
         """Position of a column that must be there."""
         if name not in self.header:
-            raise ValueError(f"{self.path}: there is no column {name!r} among {self.header}; name it with an option")
+            hint = "is the file separated by commas?" if len(self.header) == 1 else "name it with an option, see --help"
+            raise ValueError(f"{self.path}: there is no column {name!r} among {self.header}; {hint}")
         return self.header.index(name)
 
     def optional(self, name: str) -> int | None:

@@ -27,6 +27,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"seedbed: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("seedbed: interrupted", file=sys.stderr)
+        print("seedbed: interrupted; a replay continues from its last checkpoint with --resume", file=sys.stderr)
         return 130
     return code

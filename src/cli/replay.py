@@ -37,33 +37,48 @@ def register(commands: Any) -> None:
         "item, position, reward and, where logged, propensity and negative feedback) must have been logged uniformly: "
         "an exposure given to an item consumes its next unread row. A log of COUNTS (item, successes, failures) is "
         "replayed as an urn an item, drawn empty in an order keyed by the seed.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        epilog="example: seedbed replay log.csv --preset live --reward-column stayed --set bar=0.25 "
+        "--set 'stop={\"limit\": 0.01}'. The numbers that --set knows: " + ", ".join(_numbers()) + ".",
     )
     parser.add_argument("log", type=Path, metavar="LOG", help="the log, CSV or CSV.gz")
     parser.add_argument("--out", type=Path, help="folder for results; default: replay- and the log's name")
     parser.add_argument("--resume", action="store_true", help="continue from the folder's checkpoint")
     parser.add_argument("--force", action="store_true", help="replace the results in the folder")
-    parser.add_argument("--preset", choices=("feed", "live"), default="feed", help="numbers of the allocator")
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="one number of the allocator")
+    parser.add_argument(
+        "--preset", choices=("feed", "live"), default="feed", help="numbers of the allocator (default: feed)"
+    )
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="one number of the allocator, as JSON"
+    )
     parser.add_argument("--population", type=Path, help="counts of other items, to fit prior and bar; not the log")
     parser.add_argument("--budget", type=int, help="exposures to spend; default: half of the log")
     parser.add_argument("--tick-exposures", type=int, help="exposures offered in a tick; default: twice the tick cap")
-    parser.add_argument("--seed", type=int, default=0, help="seed of all draws")
-    parser.add_argument("--seeds", type=int, default=1, help="seeds to repeat counts with, for a paired interval")
+    parser.add_argument("--seed", type=int, default=0, help="seed of all draws (default: 0)")
+    parser.add_argument("--seeds", type=int, default=1, help="repeat counts with so many seeds, for a paired interval")
     parser.add_argument("--ticks", type=int, help="stop after so many ticks, with a checkpoint to resume from")
-    parser.add_argument("--checkpoint-every", type=int, default=100, metavar="TICKS", help="ticks between checkpoints")
+    parser.add_argument("--checkpoint-every", type=int, default=100, metavar="TICKS", help="default: 100")
     parser.add_argument("--biased", action="store_true", help="replay a log in spite of unequal propensities")
     parser.add_argument("--at-position", type=int, metavar="N", help="use only rows shown at this position")
     names = parser.add_argument_group("columns of the log")
     names.add_argument("--item-column", metavar="NAME", help="default: item_id in rows, item in counts")
-    names.add_argument("--reward-column", default="click", metavar="NAME", help="0 or 1")
-    names.add_argument("--time-column", default="timestamp", metavar="NAME", help="seconds or ISO 8601")
-    names.add_argument("--position-column", default="position", metavar="NAME", help="may be absent")
-    names.add_argument("--propensity-column", default="propensity", metavar="NAME", help="may be absent")
-    names.add_argument("--negative-column", metavar="NAME", help="negative feedback, 0 or 1")
-    names.add_argument("--successes-column", default="successes", metavar="NAME", help="marks a log of counts")
-    names.add_argument("--failures-column", default="failures", metavar="NAME", help="marks a log of counts")
+    names.add_argument("--reward-column", default="click", metavar="NAME", help="0 or 1; default: click")
+    names.add_argument(
+        "--time-column", default="timestamp", metavar="NAME", help="seconds or ISO 8601; default: timestamp"
+    )
+    names.add_argument("--position-column", metavar="NAME", help="default: position, if there is one")
+    names.add_argument("--propensity-column", metavar="NAME", help="default: propensity, if there is one")
+    names.add_argument("--negative-column", metavar="NAME", help="negative feedback, 0 or 1; default: none")
+    names.add_argument(
+        "--successes-column", default="successes", metavar="NAME", help="of a log of counts; default: successes"
+    )
+    names.add_argument(
+        "--failures-column", default="failures", metavar="NAME", help="of a log of counts; default: failures"
+    )
     parser.set_defaults(run=run)
+
+
+def _numbers() -> list[str]:
+    return [name for name in ColdStartConfig.model_fields if name not in ("kind", "budget")]
 
 
 class Job(NamedTuple):
@@ -85,7 +100,7 @@ class Job(NamedTuple):
 
 def run(options: argparse.Namespace) -> int:
     """Replay, write the results, show them."""
-    console = Console(width=None if sys.stdout.isatty() else 100)
+    console = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 100)
     folder = options.out or Path("replay-" + options.log.name.split(".")[0])
     job = prepare(options)
     _check_folder(folder, options.resume, options.force)
@@ -182,11 +197,22 @@ def prepare(options: argparse.Namespace) -> Job:
         "seed": options.seed,
         "seeds": options.seeds,
         "at_position": options.at_position,
-        "columns": list(_columns(options)),
+        "columns": _columns(options)._asdict(),
+        "uniform_logging": _uniformity(log),
         "has_negatives": isinstance(log, Rows) and log.negatives is not None,
         "config": config.model_dump(mode="json"),
     }
     return Job(log, config, facts["tick_exposures"], options.seed, options.seeds, facts)
+
+
+def _uniformity(log: Rows | Counts) -> str:
+    """What is known of how the log was made, on which the replay's fairness rests."""
+    if isinstance(log, Counts):
+        return "urns of counts: not needed"
+    if log.propensities is None:
+        return "taken on trust: the log has no propensities"
+    low, high = log.propensities
+    return "checked: all propensities are equal" if low == high else f"BIASED: propensities from {low:g} to {high:g}"
 
 
 def _check_apart(population: Counts, log: Rows | Counts) -> None:
@@ -215,8 +241,8 @@ def _pairs(options: argparse.Namespace) -> dict[str, Any]:
             raise ValueError(f"--set {text!r} is not NAME=VALUE")
         if name == "budget":
             raise ValueError("--set budget: the budget of a replay is set by --budget")
-        if name not in ColdStartConfig.model_fields:
-            raise ValueError(f"--set {name}: no such number; there are {', '.join(ColdStartConfig.model_fields)}")
+        if name not in _numbers():
+            raise ValueError(f"--set {name}: no such number; there are {', '.join(_numbers())}")
         try:
             pairs[name] = json.loads(value)
         except json.JSONDecodeError:
@@ -250,7 +276,10 @@ def _begin(folder: Path, job: Job, queues: Queues, resume: bool) -> tuple[Replay
         (folder / DECISIONS).write_bytes(b"")
         replay = Replay(ColdStartAllocator(job.config, seed=job.seed), queues, job.tick_exposures)
         return replay, [], 0
-    replay, values = Replay.from_bytes((folder / CHECKPOINT).read_bytes(), queues)
+    try:
+        replay, values = Replay.from_bytes((folder / CHECKPOINT).read_bytes(), queues)
+    except CheckpointError as error:
+        raise CheckpointError(f"{folder / CHECKPOINT}: {error}") from None
     facts = take(values, "facts", lambda v: isinstance(v, dict), "a map")
     for name, value in json.loads(json.dumps(job.facts)).items():
         if facts.get(name) != value:
@@ -295,7 +324,9 @@ def _write_step(write: Callable[[bytes], Any], queues: Queues, step: Step) -> No
 
 def _write_changes(write: Callable[[bytes], Any], tick: int, changes: Iterable[StageChange]) -> None:
     for change in changes:
-        write(json.dumps({"tick": tick, "event": "stage", **asdict(change)}).encode() + b"\n")
+        fields = asdict(change)
+        record = {"tick": tick, "event": "stage", "item": fields.pop("room"), **fields}
+        write(json.dumps(record).encode() + b"\n")
 
 
 def _save(folder: Path, job: Job, replay: Replay, changes: list[dict[str, Any]], decisions: Any) -> None:

@@ -1,6 +1,7 @@
 """What a replay showed, in numbers: a plain map that is written as JSON and printed as tables."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -38,7 +39,7 @@ def summarise(
         "dry_under_uniform": int((uniform == queues.lengths).sum()),
         "bar": config.bar,
         "prior": list(config.prior),
-        "stages": _stages(replay),
+        "stages": _stages(replay, changes),
         "promoted": {item: rates[item] for item in promoted},
         "promoted_below_bar": sum(rates[item] < config.bar for item in promoted),
         "stops": [change for change in changes if change["after"] == "STOPPED"],
@@ -69,10 +70,11 @@ def _line(rewards: int, exposures: int) -> dict[str, Any]:
     return {"exposures": exposures, "rewards": rewards, "rate": rate, "interval": wilson(rewards, exposures)}
 
 
-def _stages(replay: Replay) -> dict[str, dict[str, int]]:
-    """Items, exposures and rewards by the stage in which they ended."""
+def _stages(replay: Replay, changes: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Items, exposures and rewards by the stage in which they ended, and why they came into it."""
     used_up = replay.taken == replay.queues.lengths
-    table: dict[str, dict[str, int]] = {}
+    why = {change["room"]: change for change in changes if change["after"] != "CLOSED"}  # the last one stays
+    table: dict[str, dict[str, Any]] = {}
     for stage in Stage:
         of_stage = replay.stages == stage
         table[stage.name] = {
@@ -80,6 +82,7 @@ def _stages(replay: Replay) -> dict[str, dict[str, int]]:
             "used_up": int((of_stage & used_up).sum()),
             "exposures": int(replay.taken[of_stage].sum()),
             "rewards": int(replay.rewards[of_stage].sum()),
+            "reasons": dict(Counter(change["reason"] for change in why.values() if change["after"] == stage.name)),
         }
     return table
 
@@ -146,7 +149,11 @@ def _verdict(summary: dict[str, Any]) -> str:
     if low <= 0.0 <= high:
         return (
             f"not enough evidence: with {summary['allocator']['rewards']} and {summary['uniform']['rewards']} rewards "
-            f"the difference to uniform allocation lies anywhere in {low:+.3%} to {high:+.3%}"
+            f"the difference to uniform allocation lies anywhere in {100 * low:+.3f} to {100 * high:+.3f} "
+            "percentage points"
         )
     word = "higher" if low > 0.0 else "lower"
-    return f"{word} reward rate than uniform allocation: by {low:+.3%} to {high:+.3%} (95 % interval)"
+    return (
+        f"{word} reward rate than uniform allocation: {summary['allocator']['rate']:.3%} against "
+        f"{summary['uniform']['rate']:.3%}, {100 * low:+.3f} to {100 * high:+.3f} percentage points (95 % interval)"
+    )

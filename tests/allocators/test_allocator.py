@@ -160,9 +160,11 @@ def test_exposures_observed_twice_as_often_as_granted_are_counted_and_charged():
     assert allocator.tick(now=60.0, exposures=1_000).granted == 60
     allocator.observe("eager", at=61.0, exposures=90, retained=30)
     assert allocator.tick(now=120.0, exposures=1_000).granted == 10
-    allocator.observe("eager", at=121.0, exposures=50)
+    allocator.observe("eager", at=121.0, exposures=50, retained=15)
     plan = allocator.tick(now=180.0, exposures=1_000)
-    assert plan.granted == plan.available == 0
+    assert plan.granted == plan.available == allocator.budget_available == 0
+    assert allocator.budget_spent == 140
+    assert "BUDGET_SPENT" in plan["eager"].reason_codes
     assert allocator._registry.config.budget.overrun(allocator._spending) == 40
 
 
@@ -270,7 +272,7 @@ def test_rooms_are_forgotten_after_their_time_for_feedback():
     allocator.tick(now=701.0, exposures=100)
     with pytest.raises(UnknownArmError, match="closed over 600 s ago"):
         allocator.observe("room-1", at=90.0, exposures=1)
-    with pytest.raises(ValueError, match="never means another"):
+    with pytest.raises(ValueError, match="room 'room-1' was open before; an id never means another room"):
         allocator.open("room-1", now=800.0)
     allocator.open("room-3", now=800.0)  # takes the column of room-1, with nothing left in it
     record = allocator.tick(now=860.0, exposures=100)["room-3"]
@@ -359,7 +361,7 @@ BAD_CALLS = [
     (lambda a: a.open("x", now=61.0, tier="Z"), "tier = 'Z'"),
     (lambda a: a.open("x", now=61.0, content_score=1.5), "content_score = 1.5"),
     (lambda a: a.open("x", now=61.0, creator_score=float("nan")), "creator_score = nan"),
-    (lambda a: a.open(["x", "y"], now=61.0, content_score=[0.1]), "one entry"),
+    (lambda a: a.open(["x", "y"], now=61.0, content_score=[0.1]), "one entry for each id"),
     (lambda a: a.open("x", now=61.0, bucket=3), "bucket"),
     (lambda a: a.open(1.5, now=61.0), "not an arm id"),
     (lambda a: a.close("x", now=61.0), "unknown room"),
@@ -370,6 +372,8 @@ BAD_CALLS = [
     (lambda a: a.release(["room-1", "room-1"], exposures=1), "given twice"),
     (lambda a: a.release("room-1", exposures=-1), "not a count"),
     (lambda a: a.block("room-1", now=59.0), "runs backwards"),
+    (lambda a: a.observe({"room-1", "room-2"}, at=60.0, exposures=[1, 2]), "must be ordered"),
+    (lambda a: a.open({"x": 1}, now=61.0), "must be ordered"),
 ]
 
 
@@ -573,3 +577,9 @@ def test_a_room_at_its_cap_waits_for_what_is_in_flight():
             allocator.observe("r", at=60.0 * tick, exposures=shown, retained=round(0.3 * shown))
     stages = [allocator.tick(now=60.0 * tick, exposures=1_000)["r"].stage for tick in range(tick + 1, tick + 6)]
     assert stages == ["VERIFY", "VERIFY", "EXHAUSTED", "EXHAUSTED", "EXHAUSTED"]  # after 180 s in flight
+
+
+@pytest.mark.parametrize("config", [{"bar": 0.2}, ColdStartConfig.live])
+def test_something_else_than_a_configuration_is_refused(config):
+    with pytest.raises(ValueError, match="is not a ColdStartConfig"):
+        ColdStartAllocator(config)

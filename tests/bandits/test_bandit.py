@@ -103,6 +103,8 @@ BAD_UPDATES = [
     ((["a", "b"], [1.0, None]), {}, ValueError, "must be numbers"),
     ((["a", "x"], [1.0, 1.0]), {}, UnknownArmError, "unknown arm 'x'"),
     ((["a", 1.0], [1.0, 1.0]), {}, ValueError, "not an arm id"),
+    (({"a", "b"}, [1.0, 1.0]), {}, ValueError, "must be ordered"),
+    ((["a"], 1.0), {}, ValueError, "pass its arm, not a list"),
     ((["a", "b"], [1.0, 1.0]), {"weight": [1.0, -2.0]}, ValueError, r"weights\[1\] = -2.0 of arm 'b'"),
     ((["a", "b"], [1.0, 1.0]), {"weight": -2.0}, ValueError, "weight = -2.0"),
     (([], []), {"weight": -1.0}, ValueError, "weight = -1.0"),

@@ -54,6 +54,27 @@ def test_the_result_by_hand():
     assert (np.diff(runs.curve, axis=1) >= 0).all()
 
 
+class RoundRobin:
+    """The least that can be played: it returns the arm itself."""
+
+    def __init__(self, arms):
+        self.arms, self.t = arms, -1
+
+    def select(self):
+        self.t += 1
+        return self.t % self.arms
+
+    def update(self, arm, reward):
+        assert arm == self.t % self.arms
+        assert reward in (0.0, 1.0)
+
+
+def test_any_chooser_can_be_played():
+    runs = simulate(lambda seed: RoundRobin(9), NINE, horizon=90, seeds=[1, 2])
+    assert runs.pulls.tolist() == [[10] * 9] * 2
+    assert runs.regret.tolist() == pytest.approx([36.0, 36.0])
+
+
 def test_progress_wraps_the_seeds():
     shown = []
     simulate(Thompson(), NINE, 10, [3, 4], progress=lambda seeds: (shown.append(s) or s for s in seeds))
@@ -69,6 +90,8 @@ def test_progress_wraps_the_seeds():
         ({"seeds": [-1]}, r"seeds\[0\]"),
         ({"points": 0}, "points"),
         ({"chooser": Bandit(Thompson(), range(9))}, "function from seed"),
+        ({"chooser": Thompson}, "function from seed"),
+        ({"environment": [0.1, 0.5]}, "is not one, such as Bernoulli"),
         ({"chooser": lambda seed: Bandit(Thompson(), ["x"])}, "chose arm 'x'"),
     ],
 )

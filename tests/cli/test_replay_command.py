@@ -39,7 +39,13 @@ def test_counts(capsys, tmp_path):
     assert summary["bar"] == pytest.approx(0.0033687, abs=1e-7)
     assert len(summary["paired"]["each"]) == 3
     assert summary["verdict"] in " ".join(out.split())
-    for text in ("uniform allocation", "oracle", "SCALE", "60,000 of 60,000 exposures used", "fitted to the 46 items"):
+    for text in (
+        "uniform (0 items run dry)",
+        "oracle",
+        "SCALE",
+        "60,000 of 60,000 exposures used",
+        "fitted to the 46 items",
+    ):
         assert text in " ".join(out.split())
 
 
@@ -52,7 +58,8 @@ def test_rows_are_honest(capsys, tmp_path):
     assert low < 0 < high
     assert summary["whole_log"]["rewards"] == 38
     assert summary["stops"] == []
-    assert "no negative feedback" in out
+    assert "no column of negative feedback was named" in " ".join(out.split())
+    assert "Uniform logging: checked" in out
 
 
 def test_the_decision_log_adds_up(capsys, tmp_path):
@@ -63,7 +70,7 @@ def test_the_decision_log_adds_up(capsys, tmp_path):
     assert sum(line["exposures"] for line in grants) == 60_000
     assert sum(line["rewards"] for line in grants) == summary["allocator"]["rewards"]
     assert all(line["reason_codes"] for line in grants)
-    promoted = {line["room"] for line in lines if line["event"] == "stage" and line["reason"] == "PROMOTED"}
+    promoted = {line["item"] for line in lines if line["event"] == "stage" and line["reason"] == "PROMOTED"}
     assert promoted == set(summary["promoted"])
     assert all(line["counts"]["exposures"] >= 0 and line["reason"] for line in lines if line["event"] == "stage")
 
@@ -176,6 +183,7 @@ def test_files_that_are_no_logs(capsys, tmp_path):
         ("broken.csv.gz", whole[:20] + b"\0" * 30 + whole[50:], "gzip"),
         ("binary.csv", b"\xff\xfe\x00\x80", "UTF-8"),
         ("other.csv", b"x,y\n1,2\n", "no column 'item_id'"),
+        ("semicolons.csv", b"timestamp;item_id;click\n0;a;1\n", "separated by commas"),
         ("quote.csv", b'"item"x,successes,failures\na,1,2\n', "line 1"),
         ("twice.csv", b"item,successes,failures,item\na,1,2,b\n", "'item' stands twice"),
         ("huge.csv", b"item,successes,failures\na,999999999999999,1\n", "can be replayed"),
@@ -210,6 +218,8 @@ def test_files_that_are_no_logs(capsys, tmp_path):
         (["--seed", 2**64], "--seed must be in"),
         (["--at-position", 9], "no row at position 9"),
         (["--reward-column", "nope"], "no column 'nope'"),
+        (["--propensity-column", "nope"], "no column 'nope'"),
+        (["--position-column", "nope"], "no column 'nope'"),
     ],
 )
 def test_bad_options(capsys, tmp_path, options, message):
@@ -280,7 +290,10 @@ def test_propensities_of_other_positions_do_not_matter(capsys, tmp_path):
     log = write_rows(tmp_path / "log.csv", lines)
     assert run(capsys, log, "--at-position", 0, "--out", tmp_path / "zero")[0] == 0
     assert "not logged uniformly" in run(capsys, log, "--out", tmp_path / "all")[2]
-    assert run(capsys, log, "--biased", "--out", tmp_path / "all")[0] == 0
+    code, out, _ = run(capsys, log, "--biased", "--out", tmp_path / "all")
+    assert code == 0
+    assert "BIASED: propensities from 0.25 to 0.5" in out
+    assert "BIASED" in json.loads((tmp_path / "all" / "summary.json").read_text())["uniform_logging"]
 
 
 @pytest.mark.parametrize("option", [["--at-position", 3], ["--negative-column", "x"], ["--biased"]])
@@ -317,4 +330,4 @@ def test_the_closing_of_the_last_items_is_logged_once(capsys, tmp_path):
     assert run(capsys, *options, "--resume")[0] == 0
     text = (tmp_path / "out" / "decisions.jsonl").read_text()
     closed = [json.loads(line) for line in text.splitlines() if "LOG_USED_UP" in line]
-    assert sorted(line["room"] for line in closed) == ["a", "b"]
+    assert sorted(line["item"] for line in closed) == ["a", "b"]

@@ -16,7 +16,7 @@ def checked_rooms(room: Any) -> list[ArmId]:
     """Return the ids of one room or several as a list."""
     if isinstance(room, str | int | np.integer) or not np.iterable(room):
         return [checked_id(room, "room")]
-    return checked_ids(room, "room")
+    return checked_ids(room, "room", ordered=True)
 
 
 def checked_text(value: Any, what: str) -> None:

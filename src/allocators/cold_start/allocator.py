@@ -54,7 +54,10 @@ class ColdStartAllocator:
     """
 
     def __init__(self, config: ColdStartConfig | None = None, *, seed: int = 0, replica: str = "0") -> None:
-        self.config = config = config or ColdStartConfig()
+        config = ColdStartConfig() if config is None else config
+        if not isinstance(config, ColdStartConfig):
+            raise ValueError(f"config = {config!r} is not a ColdStartConfig; make one with ColdStartConfig.live(...)")
+        self.config = config
         self._registry = Registry(config, seed, replica)
         self._budget = config.budget or Budget(limit=_ENDLESS)
         self._spending = self._budget.init()
@@ -72,6 +75,16 @@ class ColdStartAllocator:
     def bandit(self) -> Bandit:
         """The bandit whose draws share out what is left after the floor; an arm is a room."""
         return self._registry.bandit
+
+    @property
+    def budget_spent(self) -> int:
+        """Exposures granted and not released in the budget's current window, and those shown beyond their grants."""
+        return self._budget.spent(self._spending)
+
+    @property
+    def budget_available(self) -> int:
+        """Exposures that the budget still allows in its current window."""
+        return self._budget.available(self._spending)
 
     @property
     def pending_changes(self) -> tuple[StageChange, ...]:
@@ -288,7 +301,7 @@ class ColdStartAllocator:
             now, window = self._checked_now(now)
             self._enter(now, window)
             self._registry.forget(*self._registry.overdue(now))
-            available = min(exposures, self._budget.available(self._spending))
+            available = min(exposures, self.budget_available)
             ids, handles = self._registry.open_rooms()
             columns = handles & 0xFFFF_FFFF
             reasons = np.zeros(self._rooms.stage.size, np.int64)
@@ -316,6 +329,8 @@ class ColdStartAllocator:
         columns = handles & 0xFFFF_FFFF
         grants = np.zeros(columns.size, np.int64)
         grants[keep], floor_unmet = hand_out(config, rooms, bandit, handles[keep], now, available, reasons)
+        if self.budget_available <= grants.sum():
+            reasons[columns[keep & (grants == 0) & is_live(rooms, columns)]] |= BIT["BUDGET_SPENT"]
         unspent = available - int(grants.sum())
         for moved in extend(config, rooms, columns[keep], unspent):
             self._note(moved, now, reasons)

@@ -4,7 +4,8 @@ REASONS = (
     "FLOOR",  # granted by the guarantee of the seed stage
     "SAMPLED",  # granted by a posterior draw
     "NOT_SAMPLED",  # could have been served, but drew too low
-    "NOTHING_AVAILABLE",  # could have been served, but the tick or the budget had nothing left
+    "NOTHING_AVAILABLE",  # could have been served, but the tick had nothing to give
+    "BUDGET_SPENT",  # the budget has nothing left
     "FLOOR_UNMET",  # the guarantee asked for more than the floor's share
     "AT_CAP",  # all that its stage allows is granted
     "INSUFFICIENT_SUPPLY",  # the multiplier stood at its upper bound for three ticks

@@ -80,6 +80,10 @@ class Registry:
         for id in ids:
             if id in self.buckets:
                 raise ValueError(f"room {id!r} is already known; nothing was opened")
+            if self.bandit.was_retired(id):
+                raise ValueError(
+                    f"room {id!r} was open before; an id never means another room, so give a new session a new id"
+                )
         self.bandit.add_arms(ids)
         columns = self.columns(ids)
         if columns.size and columns.max() >= self.rooms.stage.size:
