@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..bandits._inputs import checked_int
-from ..bandits._numba import kernel
+from ..bandits._numba import free_kernel
 from ..bandits._random import ArmId, base_key, uid64, uniform
 from ..bandits.arms import checked_ids
 from ..bandits.checkpoint import Checkpoint, pack, require, take, unpack
@@ -105,7 +105,7 @@ def _cumulative(rows: Sequence[ArrayLike]) -> Ints:
     return np.concatenate([[0], np.cumsum(joined.astype(np.int64))])
 
 
-@kernel
+@free_kernel
 def _uniforms(key: int, uid: Any, size: int) -> Any:
     out = np.empty(size)
     for i in range(size):

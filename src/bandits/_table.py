@@ -9,8 +9,6 @@ come too late (the arm was retired, or the table grew and moved) and changes not
 so each is atomic among Python threads; a move copies and marks in one of them, so that no update is lost between.
 """
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,7 +22,7 @@ EVENTS = 1  # in the last column
 VACANT = -1.0  # a column without an arm
 MOVED = -2.0  # an array that has been replaced by a larger one
 
-OK, STALE, BAD_REWARD, BAD_WEIGHT, REPEATED = 0, 1, 2, 3, 4  # what a kernel answers
+OK, STALE, BAD_REWARD, BAD_WEIGHT = 0, 1, 2, 3  # what a kernel answers
 
 
 def new_table(statistics: int, capacity: int) -> Table:
@@ -89,15 +87,4 @@ def first_stale(table: Table, handles: Handles) -> int:
     for i in range(handles.size):
         if not is_current(table, handles[i]):
             return i
-    return -1
-
-
-@kernel
-def first_repeated(handles: Handles, seen: Any) -> int:
-    """Position of the first handle that occurred before, or -1; `seen` is bool `[capacity]`, all False."""
-    for i in range(handles.size):
-        column = handles[i] & 0xFFFF_FFFF
-        if seen[column]:
-            return i
-        seen[column] = True
     return -1

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from ._inputs import checked_int
-from ._numba import kernel
+from ._numba import free_kernel
 from ._random import base_key, fold_in, uid64, uniform
 from ._special import kl_bernoulli
 from ._table import Handles, Table
@@ -178,7 +178,7 @@ def _play(chooser: Chooser, means: Table, horizon: int, world: int, at: Handles,
             noted += 1
 
 
-@kernel
+@free_kernel
 def _loop(
     rule: int,
     parameter: float,

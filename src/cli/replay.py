@@ -7,24 +7,21 @@ import sys
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from .. import __version__
-from ..allocators import ColdStartAllocator, ColdStartConfig, StageChange
+from ..allocators import ColdStartAllocator, StageChange
 from ..allocators.cold_start.reasons import names_of
 from ..allocators.replay import Queues, Replay, Step
 from ..bandits import CheckpointError
-from ..bandits._inputs import checked_int
 from ..bandits.checkpoint import take
-from .logs import Columns, Counts, Rows, digest, read_counts, read_log
+from .job import Job, numbers, prepare
 from .report import show
 from .summary import summarise, uplift
 
-_LARGEST_LOG = 500_000_000  # an urn takes 26 bytes an exposure while it is shuffled
 DECISIONS, CHECKPOINT, SUMMARY = "decisions.jsonl", "checkpoint.seedbed", "summary.json"
 
 
@@ -38,7 +35,7 @@ def register(commands: Any) -> None:
         "an exposure given to an item consumes its next unread row. A log of COUNTS (item, successes, failures) is "
         "replayed as an urn an item, drawn empty in an order keyed by the seed.",
         epilog="example: seedbed replay log.csv --preset live --reward-column stayed --set bar=0.25 "
-        "--set 'stop={\"limit\": 0.01}'. The numbers that --set knows: " + ", ".join(_numbers()) + ".",
+        "--set 'stop={\"limit\": 0.01}'. The numbers that --set knows: " + ", ".join(numbers()) + ".",
     )
     parser.add_argument("log", type=Path, metavar="LOG", help="the log, CSV or CSV.gz")
     parser.add_argument("--out", type=Path, help="folder for results; default: replay- and the log's name")
@@ -77,27 +74,6 @@ def register(commands: Any) -> None:
     parser.set_defaults(run=run)
 
 
-def _numbers() -> list[str]:
-    return [name for name in ColdStartConfig.model_fields if name not in ("kind", "budget")]
-
-
-class Job(NamedTuple):
-    """What is to be replayed, with every option resolved."""
-
-    log: Rows | Counts
-    config: ColdStartConfig
-    tick_exposures: int
-    seed: int
-    seeds: int
-    facts: dict[str, Any]  # all that the result depends on; a resumed replay must agree on it
-
-    def queues(self, seed: int) -> Queues:
-        """The log as queues; the order of urns depends on the seed, that of rows does not."""
-        if isinstance(self.log, Counts):
-            return Queues.from_counts(self.log.items, self.log.successes, self.log.failures, seed)
-        return Queues.from_rows(self.log.items, self.log.rewards, self.log.negatives)
-
-
 def run(options: argparse.Namespace) -> int:
     """Replay, write the results, show them."""
     console = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 100)
@@ -123,14 +99,10 @@ def run(options: argparse.Namespace) -> int:
                 if step.tick % options.checkpoint_every == 0:
                     _save(folder, job, replay, changes, decisions)
             _save(folder, job, replay, changes, decisions)
-            if (
-                replay.is_over
-            ):  # after the checkpoint, which a later --resume starts from, so that they stand there once
+            if replay.is_over:  # below what the checkpoint counts, so that a later --resume writes them once
                 _write_changes(decisions.write, replay.ticks, replay.allocator.pending_changes)
         if not replay.is_over:
-            _say(
-                console, f"Stopped after tick {replay.ticks}; continue with --resume. Checkpoint: {folder / CHECKPOINT}"
-            )
+            _say(console, f"Stopped after tick {replay.ticks}; continue with --resume. See {folder / CHECKPOINT}")
             return 0
         uplifts: list[float | None] = [uplift(replay, queues)] if job.seeds > 1 else []
         task = progress.add_task("seeds", total=job.seeds, completed=1, visible=job.seeds > 1)
@@ -147,119 +119,6 @@ def run(options: argparse.Namespace) -> int:
 def _say(console: Console, text: str) -> None:
     """Print a line that holds names from outside, which are no markup."""
     console.print(text, highlight=False, markup=False)
-
-
-def prepare(options: argparse.Namespace) -> Job:
-    """Read the log and resolve every option."""
-    for name in ("ticks", "seeds", "checkpoint_every"):
-        value = getattr(options, name)
-        if value is not None and value < 1:
-            raise ValueError(f"--{name.replace('_', '-')} must be at least 1; got {value}")
-    checked_int(options.seed, "--seed", 0, 2**64 - options.seeds)
-    if options.tick_exposures is not None:
-        checked_int(options.tick_exposures, "--tick-exposures", 1, 2**53)
-    log = read_log(options.log, _columns(options), options.at_position)
-    if isinstance(log, Rows):
-        if options.seeds > 1:
-            raise ValueError("--seeds repeats the draw of urns; a log of rows has one order only, so leave it out")
-        if log.propensities is not None and log.propensities[0] != log.propensities[1] and not options.biased:
-            low, high = log.propensities
-            raise ValueError(
-                f"{options.log} was not logged uniformly: its propensities range from {low:g} to {high:g}, so its rows "
-                "are no fair sample of what an item earns; use a uniform log, or accept the bias with --biased"
-            )
-    elif options.at_position is not None or options.negative_column is not None or options.biased:
-        raise ValueError("--at-position, --negative-column and --biased are for logs of rows; this is one of counts")
-    total = len(log.items) if isinstance(log, Rows) else int(log.successes.sum() + log.failures.sum())
-    if total > _LARGEST_LOG:
-        raise ValueError(f"{options.log} counts {total:,} exposures; at most {_LARGEST_LOG:,} can be replayed")
-    budget = total // 2 if options.budget is None else options.budget
-    if not 1 <= budget <= total:
-        raise ValueError(f"--budget must be in [1, {total}], the exposures of the log; got {budget}")
-    config = _config(options, budget)
-    population = "prior and bar stated by the preset"
-    if options.population is not None:
-        if digest(options.population) == digest(options.log):
-            raise ValueError("--population is the log itself; a bar must come from data that is not being played")
-        counts = read_counts(options.population, _columns(options))
-        _check_apart(counts, log)
-        explicit: dict[str, Any] = {name: getattr(config, name) for name in ("prior", "bar") if name in _pairs(options)}
-        fitted = config.fitted(counts.successes, counts.successes + counts.failures)
-        config = type(config)(**{**dict(fitted), **explicit})
-        population = f"fitted to the {len(counts.items)} items of {options.population.name}"
-    facts = {
-        "seedbed": __version__,
-        "log": {"name": options.log.name, "digest": digest(options.log), "exposures": total},
-        "kind": "counts" if isinstance(log, Counts) else "rows",
-        "population": population,
-        "budget": budget,
-        "tick_exposures": 2 * config.tick_cap if options.tick_exposures is None else options.tick_exposures,
-        "seed": options.seed,
-        "seeds": options.seeds,
-        "at_position": options.at_position,
-        "columns": _columns(options)._asdict(),
-        "uniform_logging": _uniformity(log),
-        "has_negatives": isinstance(log, Rows) and log.negatives is not None,
-        "config": config.model_dump(mode="json"),
-    }
-    return Job(log, config, facts["tick_exposures"], options.seed, options.seeds, facts)
-
-
-def _uniformity(log: Rows | Counts) -> str:
-    """What is known of how the log was made, on which the replay's fairness rests."""
-    if isinstance(log, Counts):
-        return "urns of counts: not needed"
-    if log.propensities is None:
-        return "taken on trust: the log has no propensities"
-    low, high = log.propensities
-    return "checked: all propensities are equal" if low == high else f"BIASED: propensities from {low:g} to {high:g}"
-
-
-def _check_apart(population: Counts, log: Rows | Counts) -> None:
-    """Refuse a population whose rows are rows of the log: its bar would have seen the answer."""
-    if isinstance(log, Counts):
-        played = set(zip(log.successes.tolist(), log.failures.tolist(), strict=True))
-        pairs = zip(population.successes.tolist(), population.failures.tolist(), strict=True)
-        same = sum(pair in played for pair in pairs if min(pair) > 0)
-        if 2 * same > len(population.items):
-            raise ValueError(
-                f"{same} of the {len(population.items)} rows of --population have the counts of a row of the log; "
-                "a bar must come from data that is not being played"
-            )
-
-
-def _columns(options: argparse.Namespace) -> Columns:
-    names = ("item", "reward", "time", "position", "propensity", "negative", "successes", "failures")
-    return Columns(*(getattr(options, f"{name}_column") for name in names))
-
-
-def _pairs(options: argparse.Namespace) -> dict[str, Any]:
-    pairs: dict[str, Any] = {}
-    for text in options.set:
-        name, separator, value = text.partition("=")
-        if not separator:
-            raise ValueError(f"--set {text!r} is not NAME=VALUE")
-        if name == "budget":
-            raise ValueError("--set budget: the budget of a replay is set by --budget")
-        if name not in _numbers():
-            raise ValueError(f"--set {name}: no such number; there are {', '.join(_numbers())}")
-        try:
-            pairs[name] = json.loads(value)
-        except json.JSONDecodeError:
-            pairs[name] = value
-    return pairs
-
-
-def _config(options: argparse.Namespace, budget: int) -> ColdStartConfig:
-    from pydantic import ValidationError
-
-    pairs = {**_pairs(options), "budget": {"resource": "exposures", "limit": budget}}
-    try:
-        return ColdStartConfig.feed(**pairs) if options.preset == "feed" else ColdStartConfig.live(**pairs)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the numbers together"
-        raise ValueError(f"--set: {where}: {first['msg']}") from None
 
 
 def _check_folder(folder: Path, resume: bool, force: bool) -> None:
