@@ -146,10 +146,14 @@ def oracle_allocation(rates: NDArray[np.float64], lengths: Ints, total: int) -> 
 
 
 class Step(NamedTuple):
-    """One tick of a replay: the plan, and what the log answered to it, `[K]` each, in the order of the items."""
+    """One tick of a replay: the plan, and what the log answered to it, `[K]` each, in the order of the items.
+
+    positions: `[R]` place among the items of each of the plan's rooms.
+    """
 
     tick: int
     plan: Plan
+    positions: Ints
     exposures: Ints
     rewards: Ints
     negatives: Ints
@@ -216,7 +220,7 @@ class Replay:
         self.rewards += rewards
         self.negatives += negatives
         self._report(now, granted, shown, rewards, negatives)
-        return Step(self.ticks, plan, shown, rewards, negatives)
+        return Step(self.ticks, plan, positions, shown, rewards, negatives)
 
     def _report(self, now: float, granted: Ints, shown: Ints, rewards: Ints, negatives: Ints) -> None:
         items = self.queues.items

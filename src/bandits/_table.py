@@ -32,6 +32,11 @@ def new_table(statistics: int, capacity: int) -> Table:
     return table
 
 
+def columns_of(handles: Handles) -> Handles:
+    """Columns that handles address, `[B]`."""
+    return handles & 0xFFFF_FFFF
+
+
 @kernel
 def move(old: Table, new: Table) -> None:
     """Copy into a larger table and mark the old one as moved, so that late writers retry on the new one."""

@@ -11,7 +11,7 @@ from . import _checkpointing
 from ._inputs import checked_at, checked_float, checked_floats, checked_int, checked_now
 from ._numba import kernel
 from ._random import ArmId, base_key, fold_in
-from ._table import BAD_WEIGHT, EVENTS, STALE, Handles, Table, first_stale, move, occupy, vacate
+from ._table import BAD_WEIGHT, EVENTS, STALE, Handles, Table, columns_of, first_stale, move, occupy, vacate
 from .arms import Arms, checked_id, checked_ids, uid_array
 from .errors import StaleRowsError
 from .models.beta import MAX_WEIGHT, check_batch, update_batch, update_one
@@ -289,7 +289,7 @@ class Bandit:
             if needed > self._uids.size:
                 self._grow(max(needed, 2 * self._uids.size))
             handles = self._arms.assign(len(new))
-            self._uids[handles & 0xFFFF_FFFF] = uid_array(uids, len(new))
+            self._uids[columns_of(handles)] = uid_array(uids, len(new))
             occupy(self._table, handles, self.policy.model.newcomer())
             self._arms.publish(new, handles)
 
@@ -330,7 +330,7 @@ class Bandit:
 
     def uids(self, rows: Handles) -> NDArray[np.uint64]:
         """64-bit names of the arms in `rows`, `[B]`: the order in which equals are ranked."""
-        uids: NDArray[np.uint64] = self._uids[self._checked_rows(rows) & 0xFFFF_FFFF]
+        uids: NDArray[np.uint64] = self._uids[columns_of(self._checked_rows(rows))]
         return uids
 
     # reading

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from .. import __version__
-from ..allocators import ColdStartConfig
-from ..allocators.replay import Queues
+from ..allocators import ColdStartAllocator, ColdStartConfig
+from ..allocators.replay import Queues, Replay
 from ..bandits._inputs import checked_int
 from .logs import Columns, Counts, Rows, digest, read_counts, read_log
 
@@ -23,13 +23,17 @@ class Job(NamedTuple):
     tick_exposures: int
     seed: int
     seeds: int
-    facts: dict[str, Any]  # all that the result depends on; a resumed replay must agree on it
+    facts: dict[str, Any]  # plain values, all that the result depends on; a resumed replay must agree on it
 
     def queues(self, seed: int) -> Queues:
         """The log as queues; the order of urns depends on the seed, that of rows does not."""
         if isinstance(self.log, Counts):
             return Queues.from_counts(self.log.items, self.log.successes, self.log.failures, seed)
         return Queues.from_rows(self.log.items, self.log.rewards, self.log.negatives)
+
+    def replay(self, queues: Queues, seed: int) -> Replay:
+        """A fresh replay of it."""
+        return Replay(ColdStartAllocator(self.config, seed=seed), queues, self.tick_exposures)
 
 
 def numbers() -> list[str]:

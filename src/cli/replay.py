@@ -13,7 +13,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from ..allocators import ColdStartAllocator, StageChange
+from ..allocators import StageChange
 from ..allocators.cold_start.reasons import names_of
 from ..allocators.replay import Queues, Replay, Step
 from ..bandits import CheckpointError
@@ -81,9 +81,9 @@ def run(options: argparse.Namespace) -> int:
     job = prepare(options)
     _check_folder(folder, options.resume, options.force)
     queues = job.queues(job.seed)
-    Replay(ColdStartAllocator(job.config, seed=job.seed), queues, job.tick_exposures)  # whatever is wrong shows now
+    fresh = job.replay(queues, job.seed)  # before the folder is touched: whatever is wrong shows now
     folder.mkdir(parents=True, exist_ok=True)
-    replay, changes, written = _begin(folder, job, queues, options.resume)
+    replay, changes, written = _resume(folder, job, queues) if options.resume else _begin(folder, fresh)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("exposures", total=job.facts["budget"], completed=int(replay.taken.sum()))
@@ -94,7 +94,7 @@ def run(options: argparse.Namespace) -> int:
             while not replay.is_over and replay.ticks != last_tick:
                 step = replay.step()
                 changes.extend(asdict(change) for change in step.plan.changes)
-                _write_step(decisions.write, queues, step)
+                _write_step(decisions.write, step)
                 progress.update(task, completed=int(replay.taken.sum()))
                 if step.tick % options.checkpoint_every == 0:
                     _save(folder, job, replay, changes, decisions)
@@ -104,12 +104,12 @@ def run(options: argparse.Namespace) -> int:
         if not replay.is_over:
             _say(console, f"Stopped after tick {replay.ticks}; continue with --resume. See {folder / CHECKPOINT}")
             return 0
-        uplifts: list[float | None] = [uplift(replay, queues)] if job.seeds > 1 else []
+        uplifts: list[float | None] = [uplift(replay)] if job.seeds > 1 else []
         task = progress.add_task("seeds", total=job.seeds, completed=1, visible=job.seeds > 1)
         for seed in range(job.seed + 1, job.seed + job.seeds):
             uplifts.append(_uplift_of(job, seed))
             progress.advance(task)
-    summary = {**job.facts, **summarise(replay, queues, changes, uplifts)}
+    summary = {**job.facts, **summarise(replay, changes, uplifts)}
     _write(folder / SUMMARY, json.dumps(summary, indent=1, allow_nan=False).encode() + b"\n")
     show(summary, console)
     _say(console, f"Decisions, checkpoint and summary: {folder}")
@@ -128,19 +128,22 @@ def _check_folder(folder: Path, resume: bool, force: bool) -> None:
         raise ValueError(f"{folder} holds a replay already; continue it with --resume, or replace it with --force")
 
 
-def _begin(folder: Path, job: Job, queues: Queues, resume: bool) -> tuple[Replay, list[dict[str, Any]], int]:
-    if not resume:
-        for name in (SUMMARY, CHECKPOINT):
-            (folder / name).unlink(missing_ok=True)
-        (folder / DECISIONS).write_bytes(b"")
-        replay = Replay(ColdStartAllocator(job.config, seed=job.seed), queues, job.tick_exposures)
-        return replay, [], 0
+def _begin(folder: Path, fresh: Replay) -> tuple[Replay, list[dict[str, Any]], int]:
+    """Clear the folder for a fresh replay; no changes of stage yet, no byte of decisions."""
+    for name in (SUMMARY, CHECKPOINT):
+        (folder / name).unlink(missing_ok=True)
+    (folder / DECISIONS).write_bytes(b"")
+    return fresh, [], 0
+
+
+def _resume(folder: Path, job: Job, queues: Queues) -> tuple[Replay, list[dict[str, Any]], int]:
+    """Read the folder's checkpoint: the replay, its changes of stage, and how many bytes of decisions it counts."""
     try:
         replay, values = Replay.from_bytes((folder / CHECKPOINT).read_bytes(), queues)
     except CheckpointError as error:
         raise CheckpointError(f"{folder / CHECKPOINT}: {error}") from None
     facts = take(values, "facts", lambda v: isinstance(v, dict), "a map")
-    for name, value in json.loads(json.dumps(job.facts)).items():
+    for name, value in job.facts.items():
         if facts.get(name) != value:
             raise CheckpointError(
                 f"the checkpoint in {folder} was made with {name} = {facts.get(name)!r:.200}, "
@@ -153,20 +156,18 @@ def _begin(folder: Path, job: Job, queues: Queues, resume: bool) -> tuple[Replay
 
 
 def _uplift_of(job: Job, seed: int) -> float | None:
-    queues = job.queues(seed)
-    replay = Replay(ColdStartAllocator(job.config, seed=seed), queues, job.tick_exposures)
+    replay = job.replay(job.queues(seed), seed)
     while not replay.is_over:
         replay.step()
-    return uplift(replay, queues)
+    return uplift(replay)
 
 
-def _write_step(write: Callable[[bytes], Any], queues: Queues, step: Step) -> None:
+def _write_step(write: Callable[[bytes], Any], step: Step) -> None:
     """Log the changes of stage that a tick decided, then what each item was granted and what came of it."""
     _write_changes(write, step.tick, step.plan.changes)
     plan = step.plan.columns()
-    position_of = {item: i for i, item in enumerate(queues.items)}
     for j in np.flatnonzero(plan["exposures"]).tolist():
-        i = position_of[plan["room"][j]]
+        i = step.positions[j]
         record = {
             "tick": step.tick,
             "event": "grant",
@@ -192,8 +193,7 @@ def _save(folder: Path, job: Job, replay: Replay, changes: list[dict[str, Any]],
     """Write the checkpoint, after the decisions that it counts are on the disk."""
     decisions.flush()
     os.fsync(decisions.fileno())
-    facts = json.loads(json.dumps(job.facts))
-    _write(folder / CHECKPOINT, replay.to_bytes(facts=facts, changes=changes, written=decisions.tell()))
+    _write(folder / CHECKPOINT, replay.to_bytes(facts=job.facts, changes=changes, written=decisions.tell()))
 
 
 def _write(path: Path, data: bytes) -> None:

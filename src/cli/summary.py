@@ -6,20 +6,18 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..allocators import Stage
-from ..allocators.replay import Queues, Replay, oracle_allocation, uniform_allocation
+from ..allocators.replay import Replay, oracle_allocation, uniform_allocation
 
 CONFIDENCE = 0.95
 
 
-def summarise(
-    replay: Replay, queues: Queues, changes: Sequence[dict[str, Any]], uplifts: Sequence[float | None]
-) -> dict[str, Any]:
+def summarise(replay: Replay, changes: Sequence[dict[str, Any]], uplifts: Sequence[float | None]) -> dict[str, Any]:
     """Compare a finished replay with uniform allocation, the log itself and the ceiling, on the same budget."""
-    config = replay.allocator.config
-    limit = int(queues.lengths.sum()) if config.budget is None else config.budget.limit
-    uniform = uniform_allocation(queues.lengths, limit)
+    config, queues = replay.allocator.config, replay.queues
+    limit, uniform = _uniform(replay)
     oracle = oracle_allocation(queues.rates, queues.lengths, limit)
     total = int(queues.lengths.sum())
     lines = {
@@ -44,7 +42,7 @@ def summarise(
         "promoted_below_bar": sum(rates[item] < config.bar for item in promoted),
         "stops": [change for change in changes if change["after"] == "STOPPED"],
         "negatives": int(replay.negatives.sum()),
-        "uplift": uplift(replay, queues),
+        "uplift": _uplift(lines["allocator"][0], lines["uniform"][0]),
         "oracle_uplift": _uplift(float(queues.rates @ oracle), float(queues.rates @ uniform)),
         "difference": newcombe(*lines["allocator"], *lines["uniform"]),
         "paired": _paired(uplifts),
@@ -53,12 +51,16 @@ def summarise(
     return summary
 
 
-def uplift(replay: Replay, queues: Queues) -> float | None:
+def uplift(replay: Replay) -> float | None:
     """Rewards of the allocator over those of uniform allocation of one budget, less one; None if that earns none."""
-    budget = replay.allocator.config.budget
-    limit = int(queues.lengths.sum()) if budget is None else budget.limit
-    uniform = queues.rewards_of(uniform_allocation(queues.lengths, limit))
-    return _uplift(float(replay.rewards.sum()), uniform)
+    return _uplift(float(replay.rewards.sum()), replay.queues.rewards_of(_uniform(replay)[1]))
+
+
+def _uniform(replay: Replay) -> tuple[int, NDArray[np.int64]]:
+    """The replay's budget, and its uniform allocation among the items."""
+    budget, lengths = replay.allocator.config.budget, replay.queues.lengths
+    limit = int(lengths.sum()) if budget is None else budget.limit
+    return limit, uniform_allocation(lengths, limit)
 
 
 def _uplift(value: float, reference: float) -> float | None:

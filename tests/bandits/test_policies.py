@@ -113,3 +113,16 @@ def test_ties_go_by_uid_whatever_the_order_of_candidates(policy):
         order = rng.permutation(ids).tolist()
         scores = bandit.scores(order)
         assert bandit.select(order, k=7).arms == naive.best(order, scores.tolist(), 7)
+
+
+@given(EVENTS, st.floats(0.001, 0.999))
+def test_cells_of_the_beta_model_equal_scipy(events, p):
+    bandit, counts = both(Thompson(model=Beta(prior=(2.0, 3.0))), events)
+    a, b = np.array([counts.posterior(arm) for arm in ARMS]).T
+    model, state, rows = bandit.policy.model, bandit._state, bandit.rows(ARMS)
+    x = model.quantile(state, rows, p)
+    np.testing.assert_allclose(model.cdf(state, rows, x), p, rtol=1e-7)
+    np.testing.assert_allclose(x, stats.beta.ppf(p, a, b), rtol=1e-7)
+    np.testing.assert_allclose(model.mean(state, rows), a / (a + b), rtol=1e-14)
+    assert model.cdf(state, rows, np.array([0.0, 1.0, -1.0, 2.0])).tolist() == [0.0, 1.0, 0.0, 1.0]
+    assert model.quantile(state, rows, np.array([0.0, 1.0, 0.0, 1.0])).tolist() == [0.0, 1.0, 0.0, 1.0]

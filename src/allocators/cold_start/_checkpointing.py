@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from ...bandits import Bandit
+from ...bandits._table import columns_of
 from ...bandits.checkpoint import Checkpoint, pack, require, take, unpack
 from .config import ColdStartConfig
 from .reasons import BIT
@@ -78,7 +79,7 @@ def load(cls: type[ColdStartAllocator], blob: bytes) -> Any:
     ids = bandit.arms
     require(sorted(map(repr, ids)) == sorted(repr(pair[0]) for pair in buckets), "its buckets contradict its rooms")
     allocator._registry.buckets = {id: bucket for id, bucket in buckets}
-    columns = bandit.rows(ids) & 0xFFFF_FFFF
+    columns = columns_of(bandit.rows(ids))
     allocator._registry.room_at = dict(zip(columns.tolist(), ids, strict=True))
     require(int(allocator._rooms.is_open.sum()) == int(allocator._rooms.is_open[columns].sum()), "a room has no id")
     require(bool((allocator._rooms.opened[columns] <= (allocator._now or 0.0)).all()), "a room opens after now")

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from ...bandits import Bandit
 from ...bandits._inputs import checked_at, checked_int, checked_now
+from ...bandits._table import columns_of
 from ...constraints import Budget
 from . import _checkpointing
 from ._inputs import checked_counts, checked_rooms, checked_shares, checked_text
@@ -17,7 +18,20 @@ from .pacing import hand_out, learn_yield, push
 from .plan import Columns, Plan
 from .reasons import BIT
 from .registry import Registry
-from .stages import EXPOSURES, METRICS, NEGATIVE, RETAINED, Move, Rooms, Stage, StageChange, advance, extend, is_live
+from .stages import (
+    EXPOSURES,
+    FOLLOWS,
+    METRICS,
+    NEGATIVE,
+    RETAINED,
+    Move,
+    Rooms,
+    Stage,
+    StageChange,
+    advance,
+    extend,
+    is_live,
+)
 
 TIERS = ("S", "A", "B", "C")
 _TICKS_AT_MAX = 3
@@ -218,7 +232,7 @@ class ColdStartAllocator:
         ids = checked_rooms(room)
         given = (exposures, retained, comments, follows, negative)
         counts = np.array([checked_counts(v, name, len(ids)) for name, v in zip(METRICS, given, strict=True)])
-        for metric in (RETAINED, METRICS.index("follows"), NEGATIVE):
+        for metric in (RETAINED, FOLLOWS, NEGATIVE):
             wrong = np.flatnonzero(counts[metric] > counts[EXPOSURES])
             if wrong.size:
                 i = int(wrong[0])
@@ -228,16 +242,15 @@ class ColdStartAllocator:
                 )
         with self._lock:
             checked_at(at, len(ids), self._now, _TICKS_AHEAD * self.config.tick_seconds)
-            columns = self._registry.columns(ids)
+            rows = self._registry.rows(ids)
+            columns = columns_of(rows)
             rooms = self._rooms
             if counts.sum(dtype=np.float64) + rooms.counts.max(initial=0) > _LARGEST:
                 raise ValueError(f"the counts of a room would exceed {_LARGEST}; nothing was counted")
             for total, new in zip(rooms.counts, counts, strict=True):
                 np.add.at(total, columns, new)
-            rows = self.bandit.rows(ids)
-            self.bandit.update_rows(rows, np.ones(rows.size), weight=counts[RETAINED].astype(np.float64))
-            lost = (counts[EXPOSURES] - counts[RETAINED]).astype(np.float64)
-            self.bandit.update_rows(rows, np.zeros(rows.size), weight=lost)
+            weights = np.concatenate([counts[RETAINED], counts[EXPOSURES] - counts[RETAINED]])
+            self.bandit.update_rows(np.tile(rows, 2), np.repeat([1.0, 0.0], rows.size), weight=weights)
             rooms.is_new[columns] = True
             touched = np.unique(columns)
             excess = np.maximum(-rooms.in_flight[touched], 0)
@@ -261,23 +274,19 @@ class ColdStartAllocator:
         if len(set(ids)) != len(ids):
             raise ValueError("a room is given twice; nothing was released")
         with self._lock:
-            columns = self._registry.columns(ids)
-            wrong = np.flatnonzero(amounts > self._rooms.in_flight[columns])
+            columns, rooms = self._registry.columns(ids), self._rooms
+            wrong = np.flatnonzero(amounts > rooms.in_flight[columns])
             if wrong.size:
                 i = int(wrong[0])
                 raise ValueError(
                     f"cannot release {amounts[i]} exposures of room {ids[i]!r}: "
-                    f"{self._rooms.in_flight[columns[i]]} are in flight; nothing was released"
+                    f"{rooms.in_flight[columns[i]]} are in flight; nothing was released"
                 )
-            self._release(columns, amounts)
-
-    def _release(self, columns: NDArray[np.int64], amounts: NDArray[np.int64]) -> None:
-        """Undo grants, the latest first; only those of the budget's current window can be granted again in it."""
-        rooms = self._rooms
-        from_window = np.minimum(amounts, rooms.current[columns])
-        self._budget.release(self._spending, int(from_window.sum()))
-        rooms.granted[columns] -= amounts
-        rooms.current[columns] -= from_window
+            # the latest grants are undone first; only those of the budget's current window can be granted again in it
+            from_window = np.minimum(amounts, rooms.current[columns])
+            self._budget.release(self._spending, int(from_window.sum()))
+            rooms.granted[columns] -= amounts
+            rooms.current[columns] -= from_window
 
     # deciding
 
@@ -303,7 +312,7 @@ class ColdStartAllocator:
             self._registry.forget(*self._registry.overdue(now))
             available = min(exposures, self.budget_available)
             ids, handles = self._registry.open_rooms()
-            columns = handles & 0xFFFF_FFFF
+            columns = columns_of(handles)
             reasons = np.zeros(self._rooms.stage.size, np.int64)
             self._judge(columns, now, reasons)
             learn_yield(self.config, self._rooms, columns)
@@ -326,7 +335,7 @@ class ColdStartAllocator:
     ) -> tuple[NDArray[np.int64], int]:
         """Hand out the tick among the rooms to keep; extend promising ones with what is left; reserve it all."""
         rooms, config, bandit = self._rooms, self.config, self.bandit
-        columns = handles & 0xFFFF_FFFF
+        columns = columns_of(handles)
         grants = np.zeros(columns.size, np.int64)
         grants[keep], floor_unmet = hand_out(config, rooms, bandit, handles[keep], now, available, reasons)
         if self.budget_available <= grants.sum():

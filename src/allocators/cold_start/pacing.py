@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...bandits import Bandit
-from ...bandits._table import Handles
+from ...bandits._table import Handles, columns_of
 from .config import ColdStartConfig
 from .reasons import BIT
 from .stages import EXPOSURES, Rooms, Stage, caps, is_live
@@ -29,7 +29,7 @@ def hand_out(
     (grants, unmet)
         Exposures of each room, [C], and the demand of the floor that was not met.
     """
-    columns = handles & 0xFFFF_FFFF
+    columns = columns_of(handles)
     floor, demand = floor_grants(config, rooms, columns, bandit.uids(handles), now, available)
     room_for = np.minimum(caps(config, rooms, columns), config.tick_cap)
     sampled = sampled_grants(config, bandit, handles, room_for - floor, available - int(floor.sum()))

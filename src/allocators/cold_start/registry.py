@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from ...bandits import Bandit, Beta, Thompson, UnknownArmError
 from ...bandits._random import ArmId
-from ...bandits._table import Handles
+from ...bandits._table import Handles, columns_of
 from ...constraints import Eligibility
 from .config import ColdStartConfig
 from .pacing import first_yield
@@ -40,8 +40,8 @@ class Registry:
         blocks.blocked[: self.blocks.blocked.size] = self.blocks.blocked
         self.blocks = blocks
 
-    def columns(self, ids: Sequence[ArmId]) -> Columns:
-        """Columns of known rooms, `[B]`.
+    def rows(self, ids: Sequence[ArmId]) -> Handles:
+        """Rows of known rooms in the bandit, `[B]`.
 
         Raises
         ------
@@ -49,12 +49,16 @@ class Registry:
             For a room that was never opened, or is forgotten.
         """
         try:
-            return self.bandit.rows(ids) & 0xFFFF_FFFF
+            return self.bandit.rows(ids)
         except UnknownArmError:
             id = next(id for id in ids if id not in self.buckets)
             raise UnknownArmError(
                 f"unknown room {id!r}: it was never opened, or was closed over {self.config.feedback_window:g} s ago"
             ) from None
+
+    def columns(self, ids: Sequence[ArmId]) -> Columns:
+        """Columns of known rooms, `[B]`; errors as `rows`."""
+        return columns_of(self.rows(ids))
 
     def open_columns(self, ids: Sequence[ArmId]) -> Columns:
         """Columns of distinct open rooms, `[B]`; a ValueError for others."""
@@ -107,7 +111,7 @@ class Registry:
         """Ids and rows of the open rooms, in the order in which they came."""
         ids = self.bandit.arms
         handles = self.bandit.rows(ids)
-        keep = self.rooms.is_open[handles & 0xFFFF_FFFF]
+        keep = self.rooms.is_open[columns_of(handles)]
         return [id for id, kept in zip(ids, keep.tolist(), strict=True) if kept], handles[keep]
 
     def overdue(self, now: float) -> tuple[list[ArmId], Columns]:

@@ -172,7 +172,7 @@ def extend(config: ColdStartConfig, rooms: Rooms, columns: NDArray[np.int64], un
     """
     if unspent <= 0 or config.extension == 0:
         return []
-    highest = np.iinfo(np.int64).max if config.scale_cap is None else config.scale_cap
+    highest = _scale_cap(config)
     at_cap = (rooms.stage[columns] == Stage.EXHAUSTED) & (rooms.why[columns] == BIT["CAP_REACHED"])
     at_cap &= rooms.granted[columns] < highest
     promising = columns[at_cap & (rooms.probability[columns] >= config.demote_below)]
@@ -192,12 +192,14 @@ def is_live(rooms: Rooms, columns: NDArray[np.int64]) -> NDArray[np.bool_]:
     return live
 
 
+def _scale_cap(config: ColdStartConfig) -> int:
+    return int(np.iinfo(np.int64).max) if config.scale_cap is None else config.scale_cap
+
+
 def caps(config: ColdStartConfig, rooms: Rooms, columns: NDArray[np.int64]) -> NDArray[np.int64]:
     """Exposures that each room may still be granted in its stage, `[C]`."""
-    endless = np.iinfo(np.int64).max
-    scale_cap = endless if config.scale_cap is None else config.scale_cap
     stage = rooms.stage[columns]
-    cap = np.array([0, config.verify_cap, scale_cap, 0, 0])[stage]
+    cap = np.array([0, config.verify_cap, _scale_cap(config), 0, 0])[stage]
     cap[stage == Stage.SEED] = rooms.quota[columns[stage == Stage.SEED]]
     cap[stage == Stage.VERIFY] += rooms.extra[columns[stage == Stage.VERIFY]]
     return np.maximum(cap - rooms.granted[columns], 0)
