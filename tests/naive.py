@@ -131,3 +131,58 @@ def round_robin(lengths, total):
                 given[i] += 1
                 total -= 1
     return given
+
+
+def score_law(family, p, q, r):
+    """Density, distribution and quantile of a score in its coordinate z, by scipy."""
+    if family == "beta":
+        log_norm = special.betaln(p, q)
+
+        def density(z):
+            return np.exp(p * special.log_expit(z) + q * special.log_expit(-z) - log_norm)
+
+        def below(z):  # by the tail whose argument keeps its digits
+            lower, upper = special.expit(z), special.expit(-z)
+            return np.where(z < 0, special.betainc(p, q, lower), special.betaincc(q, p, upper))
+
+        def quantile(u):
+            x, y = special.betaincinv(p, q, u), special.betainccinv(q, p, u)
+            return np.log(np.maximum(x, 1e-300)) - np.log(np.maximum(y, 1e-300))
+
+        return density, below, quantile
+    law = {
+        "normal": lambda: stats.norm(p, q),
+        "student": lambda: stats.t(r, p, q),
+        "gamma": lambda: stats.loggamma(p, -math.log(q)),
+        "gumbel": lambda: stats.gumbel_r(p),
+    }[family]()
+    return law.pdf, law.cdf, law.ppf
+
+
+def top_chances(family, arms, k, nodes=40):
+    """P(i among the k highest), by Gauss-Legendre between the quantiles of all arms and a recursion for each."""
+    laws = [score_law(family, *arm) for arm in arms]
+    tails = 10.0 ** -np.arange(1.0, 14.0)
+    levels = np.concatenate([tails[::-1], np.arange(0.2, 0.9, 0.1), 1 - tails])
+    cuts = np.unique(np.concatenate([quantile(levels) for _, _, quantile in laws]))
+    x, w = np.polynomial.legendre.leggauss(nodes)
+    half = np.diff(cuts)[:, None] / 2
+    z, w = (cuts[:-1, None] + half * (1 + x)).ravel(), (half * w).ravel()
+    above = [1 - below(z) for _, below, _ in laws]
+    chances = []
+    for i, (density, _, _) in enumerate(laws):
+        counts = np.zeros((k, z.size))
+        counts[0] = 1
+        for j, s in enumerate(above):
+            if j != i:
+                shifted = np.vstack([np.zeros(z.size), counts[:-1]])
+                counts = counts * (1 - s) + shifted * s
+        chances.append(np.sum(w * density(z) * counts.sum(axis=0)))
+    return np.array(chances)
+
+
+def beta_beats(a, b, c, d):
+    """P(Beta(a, b) > Beta(c, d)) for an integer a, by Evan Miller's closed sum."""
+    i = np.arange(a)
+    logs = special.betaln(c + i, b + d) - np.log(b + i) - special.betaln(1 + i, b) - special.betaln(c, d)
+    return np.exp(logs).sum()

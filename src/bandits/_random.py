@@ -64,6 +64,13 @@ def fold_in(key: int, n: int) -> int:
 
 
 @kernel
+def fold_in_many(key: int, first: int, out: Any) -> None:
+    """Write the keys of the decisions `first ... first + n - 1`."""
+    for i in range(out.size):
+        out[i] = fold_in(key, first + i)
+
+
+@kernel
 def uniform(key: int, uid: Any, lane: int) -> float:
     """Uniform in the open interval (0, 1) for one arm (uid: uint64) and lane of a decision.
 

@@ -9,26 +9,14 @@ Relative error of the tails (tests/bandits/test_special.py): below 2e-13 for a +
 import math
 
 from ._numba import kernel
+from ._special_beta import beta_powers, beta_side, log_beta_peak
+from ._special_laplace import cubic_start, log_tail_step, normal_start, stirling_correction
+from ._special_normal import normal_upper_quantile
 
 _LOG_SQRT_2PI = 0.9189385332046727
 _LARGE = 10.0  # Stirling's series below is exact to a rounding from here on
-_MAX_TERMS = 1_000_000
 _MAX_STEPS = 200
-
-
-@kernel
-def stirling_correction(z: float) -> float:
-    """`ln Gamma(z) - [(z - 1/2) ln z - z + ln sqrt(2 pi)]` for z >= 10 (DLMF 5.11.1)."""
-    inverse = 1.0 / z
-    square = inverse * inverse
-    series = 1.0 / 156.0
-    series = series * square - 691.0 / 360360.0
-    series = series * square + 1.0 / 1188.0
-    series = series * square - 1.0 / 1680.0
-    series = series * square + 1.0 / 1260.0
-    series = series * square - 1.0 / 360.0
-    series = series * square + 1.0 / 12.0
-    return series * inverse
+_LAST_STEP = 2.5e-3  # in spreads
 
 
 @kernel
@@ -67,58 +55,15 @@ def sigmoid(z: float) -> float:
 
 
 @kernel
-def _log_power(shape: float, total: float, excess: float, log_x: float) -> float:
-    """`shape * ln(x / mean)`, where mean = shape / total and excess = x * total - shape."""
-    if abs(excess) < 0.5 * shape:
-        return shape * math.log1p(excess / shape)
-    return shape * (log_x - math.log(shape / total))
-
-
-@kernel
 def log_beta_density(a: float, b: float, z: float) -> float:
-    """`ln[x^a (1 - x)^b / B(a, b)]` at x = sigmoid(z): the density of the logit of a Beta(a, b).
-
-    Written as `-(a + b) kl(mean, x)` plus Stirling's terms where a and b are large, so that near the mean the powers
-    do not cancel against ln B.
-    """
-    log_x = log_sigmoid(z)
-    log_y = log_sigmoid(-z)
-    if a < _LARGE or b < _LARGE:
-        return a * log_x + b * log_y - log_beta(a, b)
-    total = a + b
-    excess = sigmoid(z) * b - sigmoid(-z) * a  # x * total - a, without cancellation between x and the mean
-    powers = _log_power(a, total, excess, log_x) + _log_power(b, total, -excess, log_y)
-    correction = stirling_correction(a) + stirling_correction(b) - stirling_correction(total)
-    return powers + 0.5 * math.log(a) + 0.5 * math.log(b / total) - _LOG_SQRT_2PI - correction
+    """`ln[x^a (1 - x)^b / B(a, b)]` at x = sigmoid(z): the density of the logit of a Beta(a, b)."""
+    shift = z - math.log(a / b)
+    powers = beta_powers(b, a, -shift)[0] if shift > 0.0 else beta_powers(a, b, shift)[0]
+    return log_beta_peak(a, b) + powers
 
 
 @kernel
-def _beta_fraction(a: float, b: float, x: float, y: float, excess: float) -> float:
-    """Continued fraction of the incomplete beta, `I_x(a, b) = x^a y^b / B(a, b) / fraction`, by the Lentz method.
-
-    The even part of DLMF 8.17.22 in the form of DiDonato and Morris (1992), which reads x, y = 1 - x and
-    excess = b x - a y apart, so that nothing is lost where x is near 0 or 1. Converges in O(sqrt(max(a, b))) terms for
-    x < (a + 1) / (a + b + 2).
-    """
-    fraction = a * (1.0 - excess) / (a + 1.0)
-    c = fraction
-    d = 0.0
-    for m in range(1, _MAX_TERMS):
-        step = a + 2.0 * m
-        product = m * (b - m) * x / (step - 1.0)
-        numerator = (a + m - 1.0) * (a + b + m - 1.0) * x / (step - 1.0) * product
-        denominator = m + product + (a + m) * (1.0 - excess + m * (1.0 + y)) / (step + 1.0)
-        d = 1.0 / (denominator + numerator * d)
-        c = denominator + numerator / c
-        change = c * d
-        fraction *= change
-        if abs(change - 1.0) < 1e-15:
-            break
-    return fraction
-
-
-@kernel
-def _log_complement(log_p: float) -> float:
+def log_complement(log_p: float) -> float:
     """`ln(1 - exp(log_p))` for log_p <= 0."""
     if log_p >= 0.0:
         return -math.inf
@@ -130,24 +75,75 @@ def _log_complement(log_p: float) -> float:
 @kernel
 def log_beta_tails(a: float, b: float, z: float) -> tuple[float, float, float]:
     """`ln P(theta <= x)`, `ln P(theta > x)` and the log-density of the logit, at x = sigmoid(z), theta ~ Beta(a, b)."""
-    log_density = log_beta_density(a, b, z)
-    x, y = sigmoid(z), sigmoid(-z)
-    excess = x * b - y * a
-    if excess + 2.0 * x < 1.0:  # x < (a + 1) / (a + b + 2)
-        lower = log_density - math.log(_beta_fraction(a, b, x, y, excess))
-        return lower, _log_complement(lower), log_density
-    upper = log_density - math.log(_beta_fraction(b, a, y, x, -excess))
-    return _log_complement(upper), upper, log_density
+    if b == 1.0:
+        lower = a * log_sigmoid(z)
+        return lower, log_complement(lower), math.log(a) + lower + log_sigmoid(-z)
+    if a == 1.0:
+        upper = b * log_sigmoid(-z)
+        return log_complement(upper), upper, math.log(b) + upper + log_sigmoid(z)
+    log_density, tail, _, _, _ = beta_side(a, b, z - math.log(a / b), log_beta_peak(a, b))
+    log_tail = log_density + math.log(abs(tail))
+    if tail < 0.0:
+        return log_tail, log_complement(log_tail), log_density
+    return log_complement(log_tail), log_tail, log_density
 
 
 @kernel
-def _normal_quantile(p: float) -> float:
-    """Rough normal quantile for a starting point (Abramowitz and Stegun 26.2.23, error 4.5e-4)."""
-    tail = min(p, 1.0 - p)
-    t = math.sqrt(-2.0 * math.log(tail))
-    top = 2.515517 + t * (0.802853 + t * 0.010328)
-    value = t - top / (1.0 + t * (1.432788 + t * (0.189269 + t * 0.001308)))
-    return -value if p < 0.5 else value
+def _beta_start(a: float, b: float, u: float, log_peak: float) -> float:
+    """A shift whose upper tail is about u: from the normal, or from the power laws of the two tails."""
+    n = a * b / (a + b)
+    if n >= 1.0:
+        return normal_start(n, (b - a) / (a + b), normal_upper_quantile(u))
+    log_ratio = math.log(a / b)
+    # ln B: the density at the peak is mean^a (1 - mean)^b / B
+    log_norm = -a * math.log1p(b / a) - b * math.log1p(a / b) - log_peak
+    upper = -(math.log(u) + math.log(b) + log_norm) / b
+    odds = math.exp(-upper) * (a + b) / (b + 1.0)
+    if odds < 0.5:
+        return upper - odds - log_ratio
+    lower = (math.log1p(-u) + math.log(a) + log_norm) / a
+    odds = math.exp(lower) * (a + b) / (a + 1.0)
+    if odds < 0.5:
+        return lower + odds - log_ratio
+    # nearly a Gamma(a) / b, or b / Gamma(b). Where that has no sense: the tail of Beta(a < 1, b) is below that of
+    # Beta(1, b), so Newton's method starts beyond the root, never far before it
+    x = normal_upper_quantile(u)
+    if a < b:
+        log_y = math.log(u) / b
+        return cubic_start(a, x, math.log(-math.expm1(log_y)) - log_y - log_ratio)
+    log_x = math.log1p(-u) / a
+    return -cubic_start(b, -x, math.log(-math.expm1(log_x)) - log_x + log_ratio)
+
+
+@kernel
+def _beta_upper_quantile(a: float, b: float, u: float) -> float:
+    """`beta_logit_quantile` for u <= 1/2."""
+    if a == 1.0:
+        log_y = math.log(u) / b
+        return math.log(-math.expm1(log_y)) - log_y
+    if b == 1.0:
+        log_x = math.log1p(-u) / a
+        return log_x - math.log(-math.expm1(log_x))
+    log_peak = log_beta_peak(a, b)
+    log_u = math.log(u)
+    scale = min(math.sqrt(1.0 / a + 1.0 / b), 4.0)
+    shift = _beta_start(a, b, u, log_peak)
+    for _ in range(_MAX_STEPS):
+        log_density, tail, x, y, excess = beta_side(a, b, shift, log_peak)
+        log_upper = log_density + math.log(abs(tail))
+        hazard = 1.0 / tail
+        if tail < 0.0:
+            log_upper = log_complement(log_upper)
+            hazard = math.exp(log_density - log_upper)
+        step = (log_upper - log_u) / hazard
+        if abs(step) > 0.3 * scale:
+            shift += step
+            continue
+        h2 = -(a + b) * x * y
+        shift += log_tail_step(step, hazard, -excess, h2, h2 * (y - x))
+        if abs(step) <= _LAST_STEP * scale or math.isnan(step):
+            break
+    return shift + math.log(a / b)
 
 
 @kernel
@@ -155,20 +151,12 @@ def beta_logit_quantile(a: float, b: float, u: float) -> float:
     """The z at which `P(Beta(a, b) > sigmoid(z)) = u`.
 
     The logit of a Beta has a log-concave density, so both its log-tails are concave and Newton's method on the smaller
-    one converges from anywhere: after at most one step over the root it approaches it from one side only.
+    one converges from anywhere. Near the root the step is of fourth order, and the first one shorter than `_LAST_STEP`
+    spreads leaves an error below 1e-13 spreads: no further tail proves it.
     """
-    spread = math.sqrt(1.0 / a + 1.0 / b)
-    z = math.log(a / b) - _normal_quantile(u) * spread
-    for _ in range(_MAX_STEPS):
-        log_lower, log_upper, log_density = log_beta_tails(a, b, z)
-        if u < 0.5:
-            step = (log_upper - math.log(u)) * math.exp(log_upper - log_density)
-        else:  # 1 - u is exact here
-            step = (math.log(1.0 - u) - log_lower) * math.exp(log_lower - log_density)
-        z += step
-        if abs(step) <= 1e-12 * (spread + abs(z)) or math.isnan(step):
-            break
-    return z
+    if u > 0.5:  # 1 - u is exact here
+        return -_beta_upper_quantile(b, a, 1.0 - u)
+    return _beta_upper_quantile(a, b, u)
 
 
 @kernel

@@ -1,13 +1,16 @@
-"""The one float64 array of a bandit: a row a statistic, a column an arm, and the rules for sharing it among threads.
+"""The one float64 table of a bandit: a row a statistic, a column an arm, and the rules for sharing it among threads.
 
-`table [S, capacity + 1]`. Row STAMP holds the generation of the arm that owns the column, or a negative mark. The last
-column belongs to the table: no arm ever owns it, and `table[EVENTS, -1]` counts the events learnt. All else belongs to
-the model.
+`table [FIRST + S, capacity + 1]`. Row STAMP holds the generation of the arm that owns the column, or a negative mark.
+Rows SHOWN and RESOLVED count exposures that await feedback. Rows P ... SPREAD hold what is derived from the S rows of
+the model (see `_beliefs`), for the columns of which no flag stands in row DIRTY, one flag a group of 64 columns. The
+last column belongs to the table: no arm ever owns it; its cells are named below, EVENTS among them.
 
 An arm is addressed by its handle, `column | generation << 32`: a kernel that meets another stamp than the handle's has
 come too late (the arm was retired, or the table grew and moved) and changes nothing. Every kernel here holds the GIL,
 so each is atomic among Python threads; a move copies and marks in one of them, so that no update is lost between.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,19 +19,55 @@ from ._numba import kernel
 
 Table = NDArray[np.float64]
 Handles = NDArray[np.int64]
+Uids = NDArray[np.uint64]
 
-STAMP = 0
-EVENTS = 1  # in the last column
+# rows
+STAMP, SHOWN, RESOLVED = 0, 1, 2
+P, Q, R, CONSTANT, CENTER, SPREAD = 3, 4, 5, 6, 7, 8  # derived
+DIRTY, GROUP_SUM, GROUP_REST = 9, 10, 11  # by group of columns, in the first cells of the row
+FIRST = 12  # of the model's own
+GROUP_BITS = 6  # columns a group: 64
+
+# cells of the last column
+EVENTS = 1  # learnt
+MODEL = 2  # number of the model
+TERMS = 3  # what the derived rows hold: BELIEF or EVIDENCE
+VERSION = 4  # changes whenever an arm comes or goes; MOVED for ever after a move; or PRIVATE
+PENDING = 5  # exposures that await feedback, over all arms
+HALF_LIFE, LANDMARK, LATEST, SCALE = 6, 7, 8, 9  # of forward decay: see `_decay`; LANDMARK in whole half-lives
+WINDOW_USED, WINDOW_NEXT = 10, 11  # of the sliding window: see `_learning`
+FAMILY = 12  # of the beliefs
+
+CELL_NAMES = ("events", "landmark", "latest", "pending", "window_used", "window_next")  # that a checkpoint keeps
+CELLS = (EVENTS, LANDMARK, LATEST, PENDING, WINDOW_USED, WINDOW_NEXT)
+
+PRIVATE = -1.0  # a table of derived rows alone, made for one decision
+BELIEF, EVIDENCE = 0.0, 1.0
 VACANT = -1.0  # a column without an arm
 MOVED = -2.0  # an array that has been replaced by a larger one
 
-OK, STALE, BAD_REWARD, BAD_WEIGHT = 0, 1, 2, 3  # what a kernel answers
+# what a kernel answers
+OK, STALE, BAD_REWARD, BAD_WEIGHT, BAD_CONTEXT, FAR_AHEAD, CHANGED = 0, 1, 2, 3, 4, 5, 6
+
+
+class State(NamedTuple):
+    """All that a bandit has learnt of K arms.
+
+    table: `[FIRST + S, capacity + 1]`, the whole buffer that kernels get.
+    blocks: `[capacity, W]`, one contiguous block an arm for what is longer than a few numbers (W may be 0).
+    shared: `[V]`, what belongs to all arms together (V may be 0).
+    """
+
+    table: Table
+    blocks: Table
+    shared: Table
 
 
 def new_table(statistics: int, capacity: int) -> Table:
-    """Make a table without arms, with `statistics` rows beside the stamp."""
-    table = np.zeros((1 + statistics, capacity + 1))
+    """Make a table without arms, with `statistics` rows of the model's own."""
+    table = np.zeros((FIRST + max(statistics, 4), capacity + 1))
     table[STAMP] = VACANT
+    table[DIRTY, :-1] = 1.0
     return table
 
 
@@ -38,41 +77,64 @@ def columns_of(handles: Handles) -> Handles:
 
 
 @kernel
-def move(old: Table, new: Table) -> None:
+def move(old: Table, old_blocks: Table, new: Table, new_blocks: Table) -> None:
     """Copy into a larger table and mark the old one as moved, so that late writers retry on the new one."""
     arms = old.shape[1] - 1
     for s in range(old.shape[0]):
-        for column in range(arms):
-            new[s, column] = old[s, column]
-    new[EVENTS, -1] = old[EVENTS, -1]
+        new[s, -1] = old[s, -1]
+        if s <= RESOLVED or s >= FIRST:
+            for column in range(arms):
+                new[s, column] = old[s, column]
     for column in range(arms):
         old[STAMP, column] = MOVED
+        for j in range(old_blocks.shape[1]):
+            new_blocks[column, j] = old_blocks[column, j]
+    old[VERSION, -1] = MOVED
 
 
 @kernel
-def snapshot(table: Table, out: Table) -> float:
-    """Copy the model's rows of the first columns, `out [S - 1, n]`, and return the events learnt by then."""
+def snapshot(
+    table: Table, blocks: Table, shared: Table, out: Table, out_blocks: Table, out_shared: Table, cells: Table
+) -> None:
+    """Copy what is not derived of the first columns: `out [2 + S, n]`, rows SHOWN and RESOLVED, then the model's."""
     for s in range(out.shape[0]):
+        row = SHOWN + s if s < 2 else FIRST + s - 2
         for column in range(out.shape[1]):
-            out[s, column] = table[1 + s, column]
-    return float(table[EVENTS, -1])
+            out[s, column] = table[row, column]
+    for column in range(out_blocks.shape[0]):
+        for j in range(out_blocks.shape[1]):
+            out_blocks[column, j] = blocks[column, j]
+    for j in range(shared.size):
+        out_shared[j] = shared[j]
+    for j in range(cells.size):
+        cells[j] = table[CELLS[j], -1]
 
 
 @kernel
 def vacate(table: Table, handles: Handles) -> None:
-    """Mark the columns of retired arms as free."""
+    """Mark the columns of retired arms as free; what they were shown is no longer awaited."""
     for i in range(handles.size):
-        table[STAMP, handles[i] & 0xFFFF_FFFF] = VACANT
+        column = handles[i] & 0xFFFF_FFFF
+        table[STAMP, column] = VACANT
+        table[PENDING, -1] -= table[SHOWN, column] - table[RESOLVED, column]
+    table[VERSION, -1] += 1.0
 
 
 @kernel
-def occupy(table: Table, handles: Handles, values: Table) -> None:
-    """Give columns to new arms: `values [S - 1]`, the same for each; the stamp is published last."""
+def occupy(table: Table, blocks: Table, handles: Handles, values: Table, block: Table) -> None:
+    """Give columns to new arms: `values [S, B]` or `[S, 1]`, `block [W]`; the stamp is published last."""
+    step = 1 if values.shape[1] > 1 else 0
     for i in range(handles.size):
         column = handles[i] & 0xFFFF_FFFF
-        for s in range(values.size):
-            table[1 + s, column] = values[s]
+        table[SHOWN, column] = 0.0
+        table[RESOLVED, column] = 0.0
+        for s in range(values.shape[0]):
+            table[FIRST + s, column] = values[s, i * step]
+        for j in range(block.size):
+            blocks[column, j] = block[j]
+        table[DIRTY, column >> GROUP_BITS] = 1.0
         table[STAMP, column] = handles[i] >> 32
+    table[VERSION, -1] += 1.0
 
 
 @kernel
@@ -84,6 +146,12 @@ def is_current(table: Table, handle: int) -> bool:
     """
     column = min(handle & 0xFFFF_FFFF, table.shape[1] - 1)
     return bool(table[STAMP, column] == (handle >> 32) & 0xFFFF_FFFF)
+
+
+@kernel
+def pending_of(table: Table, column: int) -> float:
+    """Exposures of a column's arm that await feedback."""
+    return float(table[SHOWN, column] - table[RESOLVED, column])
 
 
 @kernel

@@ -1,6 +1,6 @@
 """Arms by id: which are live, which column of the table each owns, and which ids were retired for ever."""
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
@@ -8,18 +8,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._random import ArmId, uid64
-from ._table import Handles
+from ._table import Handles, columns_of
 from .errors import UnknownArmError
 
 _PLAIN: tuple[set[type], ...] = ({str}, {int}, {str, int}, set())
 _LIMIT = 1 << 63
 
 
-class Live(NamedTuple):
-    """The live arms at one moment: ids, and their handles in the same order."""
+class Offer(NamedTuple):
+    """Candidates, looked up: their ids, and their handles in the same order.
 
-    ids: list[ArmId]
+    version: of the table, where the handles are all of its columns, in order; else -1 (see `_beliefs.refresh`).
+    dropped: how many were left out because they are paused.
+    """
+
+    ids: Sequence[ArmId]
     handles: Handles
+    version: float
+    dropped: int
 
 
 def checked_ids(ids: Iterable[Any], what: str, *, ordered: bool = False) -> list[ArmId]:
@@ -71,7 +77,8 @@ class Arms:
         self.free: list[int] = []
         self.tombstones: dict[int, None] = {}
         self.tombstones_dropped = 0
-        self._live: Live | None = None
+        self.paused: set[ArmId] = set()
+        self._live: Offer | None = None
 
     def __len__(self) -> int:
         return len(self.handle_of)
@@ -131,18 +138,51 @@ class Arms:
             self.ids[column] = None
             self.free.append(column)
             self.tombstones[uid64(id)] = None
+            self.paused.discard(id)
         while len(self.tombstones) > self.max_tombstones:
             del self.tombstones[next(iter(self.tombstones))]
             self.tombstones_dropped += 1
         self._live = None
 
-    def live(self, lock: AbstractContextManager[Any]) -> Live:
-        """The live arms, as they are now; made anew, under the owner's lock, only after a structural change."""
+    def live(self, lock: AbstractContextManager[Any], version: Callable[[], float]) -> Offer:
+        """All arms that may be chosen now; made anew, under the owner's lock, only after a structural change."""
         live = self._live
         if live is None:
             with lock:
-                live = self._live = Live(list(self.handle_of), np.array(list(self.handle_of.values()), np.int64))
+                ids = [id for id in self.handle_of if id not in self.paused]
+                handles = self.handles(ids)
+                is_dense = not self.paused and np.array_equal(columns_of(handles), np.arange(handles.size))
+                live = Offer(ids, handles, version() if is_dense else -1.0, len(self) - len(ids))
+                self._live = live
         return live
+
+    def offered(self, ids: Sequence[ArmId]) -> Offer:
+        """Those of the candidates that may be chosen now.
+
+        Raises
+        ------
+        UnknownArmError
+            For an id that names no live arm.
+        """
+        handles = self.handles(ids)
+        if not self.paused:
+            return Offer(ids, handles, -1.0, 0)
+        keep = [i for i, id in enumerate(ids) if id not in self.paused]
+        return Offer([ids[i] for i in keep], handles[keep], -1.0, len(ids) - len(keep))
+
+    def offered_rows(self, rows: Handles) -> Offer:
+        """Those of the current rows that may be chosen now. Under the owner's lock."""
+        return self.offered([id for id in map(self.id_at, rows.tolist()) if id is not None])
+
+    def live_handles(self) -> Handles:
+        """Handles of all arms that are not retired, in the order in which they came."""
+        return np.array(list(self.handle_of.values()), np.int64)
+
+    def pause(self, ids: Sequence[ArmId], is_paused: bool) -> None:
+        """Take live arms out of the choice, or back into it."""
+        self.handles(ids)
+        self.paused = self.paused | set(ids) if is_paused else self.paused - set(ids)
+        self._live = None
 
     def handles(self, ids: Sequence[ArmId]) -> Handles:
         """Handles of live arms, int64 `[B]`.

@@ -1,39 +1,48 @@
 """Bandit: a rule, its arms and what it has learnt; the one stateful class."""
 
 import threading
+from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _checkpointing
-from ._inputs import checked_at, checked_float, checked_floats, checked_int, checked_now
-from ._numba import kernel
+from . import _checkpointing, _deciding, _many, _updating
+from ._changes import ChangeDetector, new_buckets
+from ._inputs import checked_float, checked_int, checked_now
+from ._learning import expire, new_ring, set_prior, show, update_one
 from ._random import ArmId, base_key, fold_in
-from ._table import BAD_WEIGHT, EVENTS, STALE, Handles, Table, columns_of, first_stale, move, occupy, vacate
+from ._table import (
+    EVENTS,
+    PENDING,
+    TERMS,
+    VERSION,
+    Handles,
+    State,
+    Table,
+    columns_of,
+    first_stale,
+    move,
+    occupy,
+    vacate,
+)
 from .arms import Arms, checked_id, checked_ids, uid_array
-from .errors import StaleRowsError
-from .models.beta import MAX_WEIGHT, check_batch, update_batch, update_one
 from .policies import AnyPolicy
-from .records import Decision
+from .records import Change, Decision
 
-_CHUNK = 8_192  # events that one kernel call applies while it holds the GIL
 _NOBODY = -1  # a handle that no arm has
 _SPARE = 16  # columns of the smallest table
-
-
-@kernel
-def _count(counter: Handles) -> int:
-    counter[0] += 1
-    return counter[0] - 1  # type: ignore[no-any-return]
+_NAN = float("nan")
+_MOST_CHANGES = 10_000  # remembered
 
 
 class Bandit:
     """Select arms and learn from their rewards.
 
-    `select` and a single `update` take no lock; batches, `add_arms` and `retire_arms` share one. Any number of threads
-    may call any method.
+    Any number of threads may call any method. `select` and a single `update` take no lock; batches, structural changes
+    and read-outs share one. No update is lost, none is credited to another arm, and no batch is seen half applied by a
+    checkpoint.
 
     Parameters
     ----------
@@ -45,6 +54,8 @@ class Bandit:
         Integer in [0, 2**64) from which, with `replica`, every draw is keyed.
     replica
         Name of this process among those that serve the same arms; it enters the key, so that replicas explore apart.
+    change_detector
+        Restarts arms whose rate changes, for the model Beta; `changes` tells which.
 
     Examples
     --------
@@ -57,12 +68,23 @@ class Bandit:
     True
     """
 
-    def __init__(self, policy: AnyPolicy, arms: Iterable[ArmId] = (), *, seed: int = 0, replica: str = "0") -> None:
+    def __init__(
+        self,
+        policy: AnyPolicy,
+        arms: Iterable[ArmId] = (),
+        *,
+        seed: int = 0,
+        replica: str = "0",
+        change_detector: ChangeDetector | None = None,
+    ) -> None:
         if isinstance(policy, type) or not hasattr(policy, "best"):
             raise ValueError(f"policy = {policy!r} is not a policy; pass one such as Thompson()")
         if not isinstance(replica, str):
             raise ValueError(f"replica = {replica!r} is not a string")
+        if change_detector is not None and (policy.model.kind != "beta" or policy.model.window is not None):
+            raise ValueError("a change_detector works with the model 'beta' without a window; leave one of them out")
         self.policy = policy
+        self.change_detector = change_detector
         self.seed = checked_int(seed, "seed", 0, 2**64 - 1)
         self.replica = replica
         self.epoch = 0
@@ -70,12 +92,35 @@ class Bandit:
         self._counter = np.zeros(1, np.int64)
         self._base = base_key(self.seed, self.replica, self.epoch)
         self._lock = threading.RLock()
+        self._read_policy()
         self._arms = Arms()
         self._handle_of = self._arms.handle_of
-        self._state = policy.model.init(_SPARE)
+        self._state = self._new_state(_SPARE)
         self._table = self._state.table  # the same array, one look-up nearer to the single update
         self._uids = np.zeros(_SPARE, np.uint64)
+        self._ring = new_ring(policy.model.window)
+        self._shown: deque[tuple[float, Handles, Table]] = deque()
+        self._changes: deque[Change] = deque(maxlen=_MOST_CHANGES)
         self.add_arms(arms)
+
+    def _read_policy(self) -> None:
+        """Look up once what every decision and update asks of the policy."""
+        policy, detector = self.policy, self.change_detector
+        self._model: Any = policy.model  # any of the models: which cells it has, its kind tells
+        self._best, self._numbers = policy.best, policy.numbers
+        self._is_contextual = policy.model.is_contextual
+        self._needs_propensity = policy.needs_propensity
+        self._is_deterministic = policy.is_deterministic
+        self._detection = (0.0, 0.0) if detector is None else (detector.bucket, float(np.log(detector.delta)))
+        model = self._model
+        self._is_timed = detector is not None or model.window is not None or model.half_life is not None
+        self._is_plain = not (self._is_timed or self._is_contextual or self._needs_propensity)
+
+    def _new_state(self, capacity: int) -> State:
+        detector = self.change_detector
+        state: State = self._model.init(capacity, 0 if detector is None else detector.width)
+        state.table[TERMS, -1] = self.policy.terms
+        return state
 
     def __repr__(self) -> str:
         return f"Bandit({self.policy!r}, {len(self._arms)} arms, {self.updates} updates)"
@@ -85,8 +130,9 @@ class Bandit:
 
     @property
     def arms(self) -> list[ArmId]:
-        """Ids of the live arms, in the order in which they came."""
-        return list(self._arms.live(self._lock).ids)
+        """Ids of the arms that are not retired, in the order in which they came; paused ones too."""
+        with self._lock:
+            return list(self._handle_of)
 
     @property
     def columns(self) -> int:
@@ -98,23 +144,45 @@ class Bandit:
         """Number of events learnt."""
         return int(self._table[EVENTS, -1])
 
+    @property
+    def pending(self) -> int:
+        """Exposures that await feedback, over all arms."""
+        return int(self._table[PENDING, -1])
+
+    @property
+    def changes(self) -> list[Change]:
+        """What the change detector has noticed, oldest first; the newest 10,000."""
+        with self._lock:
+            return list(self._changes)
+
     # choosing
 
     def select(
-        self, candidates: Iterable[ArmId] | None = None, k: int = 1, *, context: Any = None, now: float | None = None
+        self,
+        candidates: Iterable[ArmId] | None = None,
+        k: int = 1,
+        *,
+        context: Any = None,
+        now: float | None = None,
+        pending: bool = False,
+        propensities: bool = False,
     ) -> Decision:
         """Choose the k best candidates.
 
         Parameters
         ----------
         candidates
-            Distinct ids of live arms, [C]; all live arms by default.
+            Distinct ids of arms, [C]; all by default. Paused arms are dropped and counted.
         k
             Number of arms to choose, in [1, C].
         context
-            Features of the request; the models here take none.
+            Features, `[d]` for all candidates or `[C, d]`, one row a candidate, for models that read them.
         now
-            The caller's present, seconds; must not decrease.
+            The caller's present, seconds; must not decrease. By default the latest time known.
+        pending
+            Whether to count this exposure as one that awaits feedback, until `update` or `expire`.
+        propensities
+            Whether to work out the propensities of the chosen arms.
 
         Returns
         -------
@@ -126,17 +194,28 @@ class Bandit:
         UnknownArmError
             For an id that names no live arm (a KeyError).
         ValueError
-            For no or repeated candidates, a k out of range, a `now` that runs backwards. Nothing has changed.
+            For no or repeated candidates, a k out of range, a bad context, a `now` that runs backwards. Nothing has
+            changed.
         """
-        self._check_context(context)
-        if candidates is None:
-            return self._decide(None, None, k, now)
-        ids = checked_ids(candidates, "candidates")
-        if len(set(ids)) != len(ids):
-            raise ValueError(f"candidate {_first_twin(ids)!r} is given twice; candidates must be distinct")
-        return self._decide(ids, None, k, now)
+        if context is not None and not self._is_contextual:
+            _updating.checked_contexts(self, context, 0)
+        ids = None
+        if candidates is not None:
+            ids = checked_ids(candidates, "candidates")
+            if len(set(ids)) != len(ids):
+                raise ValueError(f"candidate {_first_twin(ids)!r} is given twice; candidates must be distinct")
+        return self._decide(ids, None, k, context, now, pending, propensities)
 
-    def select_rows(self, rows: Handles, k: int = 1, *, context: Any = None, now: float | None = None) -> Decision:
+    def select_rows(
+        self,
+        rows: Handles,
+        k: int = 1,
+        *,
+        context: Any = None,
+        now: float | None = None,
+        pending: bool = False,
+        propensities: bool = False,
+    ) -> Decision:
         """Choose the k best of the arms in `rows` (from `Bandit.rows`), without a look-up by id.
 
         Raises
@@ -146,50 +225,130 @@ class Bandit:
         ValueError
             As `select`.
         """
-        self._check_context(context)
+        if context is not None and not self._is_contextual:
+            _updating.checked_contexts(self, context, 0)
         with self._lock:  # the ids of the rows are looked up after the decision
             handles = self._checked_rows(rows)
             if np.unique(handles).size != handles.size:
                 raise ValueError("rows must be distinct; one is given twice")
-            return self._decide(None, handles, k, now)
+            return self._decide(None, handles, k, context, now, pending, propensities)
 
-    def _decide(self, ids: list[ArmId] | None, rows: Handles | None, k: int, now: float | None) -> Decision:
-        """Rank and record; where the table moved or an arm was retired meanwhile, look the arms up again."""
+    def _decide(
+        self,
+        ids: list[ArmId] | None,
+        rows: Handles | None,
+        k: int,
+        context: Any,
+        now: float | None,
+        pending: bool,
+        propensities: bool,
+    ) -> Decision:
+        time = _NAN if now is None else checked_now(now, self._now)
+        decision = _deciding.decide(self, ids, rows, k, context, time, pending=pending, propensities=propensities)
         if now is not None:
-            now = checked_now(now, self._now)
-        if type(k) is not int:
-            k = checked_int(k, "k", 1)
-        n = -1
-        while True:
-            state, uids = self._state, self._uids  # in this order: growth publishes uids first
-            live = self._arms.live(self._lock) if ids is None and rows is None else None
-            handles = rows if rows is not None else live.handles if live is not None else self._arms.handles(ids or ())
-            if handles.size == 0:
-                raise ValueError("there are no candidates; add arms with `add_arms` first, or pass some")
-            if not 1 <= k <= handles.size:
-                raise ValueError(f"k must be in [1, {handles.size}], the candidates; got {k}")
-            if n < 0:
-                n = _count(self._counter)
-                key = fold_in(self._base, n)
-                positions, scores = np.empty(k, np.int64), np.empty(k)
-            if self.policy.best(state, handles, uids, key, positions, scores) != STALE:
-                break
-            with self._lock:  # wait for the change to be published
-                if rows is not None:
-                    self._check_current(rows)
-        if now is not None:
-            self._now = now
-        names = live.ids if live is not None else ids
-        chosen = handles[positions]
-        if names is None:
-            arms = [id for id in map(self._arms.id_at, chosen.tolist()) if id is not None]
-        else:
-            arms = [names[position] for position in positions.tolist()]
-        return Decision((self.replica, self.epoch, n), key, int(state.table[EVENTS, -1]), arms, chosen, scores.tolist())
+            self._now = time
+        return decision
+
+    def select_many(
+        self,
+        candidates: Sequence[Iterable[ArmId]] | None = None,
+        k: int = 1,
+        *,
+        n: int | None = None,
+        contexts: Any = None,
+        now: float | None = None,
+    ) -> list[Decision]:
+        """Decide many requests in one call, as a loop of `select` would, draw for draw.
+
+        The state is copied once, for the arms in question; then the decisions are made without the GIL.
+
+        Parameters
+        ----------
+        candidates
+            One list of ids a request, `[n][C]`; all arms for each by default.
+        k
+            Number of arms to choose for each.
+        n
+            Number of requests, where neither candidates nor contexts tell.
+        contexts
+            `[n, d]`, one a request, or n arrays of `[d]` or `[C, d]`.
+        now
+            The caller's present, seconds, for all.
+
+        Returns
+        -------
+        list of Decision, [n]
+
+        Raises
+        ------
+        UnknownArmError, ValueError
+            As `select`, for any of the requests; then none is decided.
+        """
+        return _many.select_many(self, candidates, k, n, contexts, now)
+
+    def propensities(
+        self,
+        candidates: Iterable[ArmId] | None = None,
+        k: int = 1,
+        *,
+        context: Any = None,
+        now: float | None = None,
+    ) -> Table:
+        """Probability that each candidate would be among the k chosen now, `[C]`; exact, and changes nothing.
+
+        By quadrature, within 1e-6, for Thompson sampling; 0 or 1 for rules without chance.
+
+        Raises
+        ------
+        UnknownArmError
+            For an id that names no live arm.
+        ValueError
+            As `select`, and where the rule has no exact propensities: slates of top-two Thompson, draws of linear
+            models that share parameters.
+        """
+        time = _NAN if now is None else checked_now(now, self._now)
+        with self._lock:
+            ids = self._live_ids() if candidates is None else checked_ids(candidates, "candidates")
+            handles = self._arms.handles(ids)
+            k = _deciding.checked_k(k, handles.size)
+            contexts = _updating.checked_contexts(self, context, handles.size)
+            return _deciding.inclusion(self, handles, contexts, k, time)
+
+    def expire(self, now: float, *, horizon: float = 0.0) -> int:
+        """Await no more the feedback of exposures shown `horizon` seconds before `now` or earlier; return how many.
+
+        Of an arm's exposures, feedback resolves the oldest first.
+        """
+        time = checked_float(now, "now") - checked_float(horizon, "horizon")
+        expired = 0
+        with self._lock:
+            while self._shown and self._shown[0][0] <= time:
+                _, handles, counts = self._shown.popleft()
+                expired += expire(self._table, handles, counts)
+        return expired
+
+    def _show(self, handles: Handles, now: float) -> None:
+        """Count exposures that await feedback."""
+        with self._lock:
+            counts = np.empty(handles.size)
+            show(self._table, handles, counts)
+            latest = self._shown[-1][0] if self._shown else -np.inf
+            self._shown.append((latest if now != now else max(now, latest), handles, counts))
+            if self.pending == 0:
+                self._shown.clear()
 
     # learning
 
-    def update(self, arm: Any, reward: Any, *, weight: Any = 1.0, context: Any = None, at: Any = None) -> None:
+    def update(
+        self,
+        arm: Any,
+        reward: Any,
+        *,
+        weight: Any = 1.0,
+        context: Any = None,
+        at: Any = None,
+        propensity: Any = None,
+    ) -> None:
         """Learn the reward of one event, or of a batch of events, all or nothing.
 
         Parameters
@@ -201,76 +360,51 @@ class Bandit:
         weight
             Importance weight in [0, 1e12]; one for all or `[B]`.
         context
-            Features of the request; the models here take none.
+            Features that the decision had for this arm, `[d]`; `[B, d]` for a batch. For models that read them.
         at
-            When it happened, seconds: any order, at most 5 s after the latest `now`.
+            When it happened, seconds: any order, at most 5 s after the latest `now`. By default the latest time known.
+        propensity
+            Probability with which the arm was chosen, for rules that learn from it (EXP3); one for all or `[B]`.
 
         Raises
         ------
         UnknownArmError
             For an id that names no live arm (a KeyError).
         ValueError
-            For a bad reward, weight or time. Nothing has been learnt, of a batch neither.
+            For a bad reward, weight, context or time. Nothing has been learnt, of a batch neither.
         """
-        if context is not None or at is not None:
-            self._check_context(context)
+        if context is not None or at is not None or propensity is not None or not self._is_plain:
+            if _updating.is_batch(arm):
+                ids = checked_ids(arm, "arm", ordered=True)
+                _updating.update_many(self, ids, None, reward, weight, context, at, propensity)
+            else:
+                _updating.update_single(self, arm, reward, weight, context, at, propensity)
+            return
         if type(arm) is not str and type(arm) is not int:
-            if not isinstance(arm, str | bytes | int | np.integer) and np.iterable(arm):
-                self._update_batch(checked_ids(arm, "arm", ordered=True), None, reward, weight, at)
+            if _updating.is_batch(arm):
+                ids = checked_ids(arm, "arm", ordered=True)
+                _updating.update_many(self, ids, None, reward, weight, None, None, None)
                 return
             arm = checked_id(arm, "arm")
-        if at is not None:
-            checked_at(checked_float(at, "at"), 1, self._now)
         if type(reward) is not float:
             reward = float(reward) if type(reward) is int and 0 <= reward <= 1 else checked_float(reward, "reward")
         if type(weight) is not float:
             weight = checked_float(weight, "weight")
         if update_one(self._table, self._handle_of.get(arm, _NOBODY), reward, weight):
-            self._update_again(arm, reward, weight)
-
-    def _update_again(self, arm: ArmId, reward: float, weight: float) -> None:
-        """Repeat an update that was refused: with the structure locked, the reason is certain."""
-        with self._lock:
-            handle = self._handle_of.get(arm)
-            if handle is None:
-                raise self._arms.unknown(arm)
-            status = update_one(self._table, handle, reward, weight)
-            if status:
-                raise self._bad_event(status, "", arm, reward, weight)
+            _updating.update_single(self, arm, reward, weight, None, None, None)
 
     def update_rows(
-        self, rows: Handles, rewards: Any, *, weight: Any = 1.0, context: Any = None, at: Any = None
+        self,
+        rows: Handles,
+        rewards: Any,
+        *,
+        weight: Any = 1.0,
+        context: Any = None,
+        at: Any = None,
+        propensity: Any = None,
     ) -> None:
         """Learn a batch of rewards of the arms in `rows` (from `Bandit.rows`), as `update` does."""
-        self._check_context(context)
-        self._update_batch(None, self._rows_array(rows), rewards, weight, at)
-
-    def _update_batch(self, ids: list[ArmId] | None, rows: Handles | None, rewards: Any, weight: Any, at: Any) -> None:
-        size = len(ids) if ids is not None else 0 if rows is None else rows.size
-        if at is not None:
-            checked_at(at, size, self._now)
-        rewards = checked_floats(rewards, "rewards", size)
-        one_weight = np.ndim(weight) == 0
-        weights = np.array([checked_float(weight, "weight")]) if one_weight else checked_floats(weight, "weight", size)
-        if one_weight and not 0.0 <= weights[0] <= MAX_WEIGHT:
-            raise _bad_weight(f"weight = {weights[0]}")
-        with self._lock:
-            handles = self._arms.handles(ids) if ids is not None else rows
-            assert handles is not None
-            table = self._table
-            status, i = check_batch(table, handles, rewards, weights)
-            if status == STALE:
-                raise _stale(i)
-            if status:
-                arm = self._arms.id_at(int(handles[i]))
-                raise self._bad_event(status, f"s[{i}]", arm, float(rewards[i]), float(weights[i % weights.size]))
-            for start in range(0, size, _CHUNK):
-                update_batch(table, handles, rewards, weights, start, min(start + _CHUNK, size))
-
-    def _bad_event(self, status: int, index: str, arm: ArmId | None, reward: float, weight: float) -> ValueError:
-        if status == BAD_WEIGHT:
-            return _bad_weight(f"weight{index} = {weight} of arm {arm!r}")
-        return ValueError(f"reward{index} = {reward} of arm {arm!r} is not in {self.policy.model.support}")
+        _updating.update_many(self, None, self._rows_array(rows), rewards, weight, context, at, propensity)
 
     # arms
 
@@ -290,7 +424,9 @@ class Bandit:
                 self._grow(max(needed, 2 * self._uids.size))
             handles = self._arms.assign(len(new))
             self._uids[columns_of(handles)] = uid_array(uids, len(new))
-            occupy(self._table, handles, self.policy.model.newcomer())
+            model = self._model
+            block = model.newcomer_block() if self._is_contextual else new_buckets(self.change_detector)
+            occupy(self._table, self._state.blocks, handles, model.newcomer()[:, None].copy(), block)
             self._arms.publish(new, handles)
 
     def retire_arms(self, ids: Iterable[ArmId]) -> None:
@@ -301,19 +437,86 @@ class Bandit:
         UnknownArmError
             For an id that names no live arm. Nothing was retired.
         """
-        old = checked_ids(ids, "arms")
-        if len(set(old)) != len(old):
-            raise ValueError(f"arm {_first_twin(old)!r} is given twice; nothing was retired")
+        old = self._distinct(ids, "retired")
         with self._lock:
             vacate(self._table, self._arms.handles(old))
             self._arms.retire(old)
 
+    def pause_arms(self, ids: Iterable[ArmId]) -> None:
+        """Take arms out of the choice until `resume_arms`; they keep what they have learnt, and learn on; all or none.
+
+        Raises
+        ------
+        UnknownArmError
+            For an id that names no live arm. Nothing was paused.
+        """
+        with self._lock:
+            self._arms.pause(self._distinct(ids, "paused"), True)
+
+    def resume_arms(self, ids: Iterable[ArmId]) -> None:
+        """Bring paused arms back into the choice; those that are not paused stay as they are."""
+        with self._lock:
+            self._arms.pause(self._distinct(ids, "resumed"), False)
+
+    @property
+    def paused(self) -> list[ArmId]:
+        """Ids of the paused arms, in the order in which they came."""
+        with self._lock:
+            return [id for id in self._handle_of if id in self._arms.paused]
+
+    def warm_start(self, ids: Iterable[ArmId], *, strength: float, source: Iterable[ArmId] | None = None) -> None:
+        """Give arms a prior like other arms: their mean reward, worth `strength` observations.
+
+        Evidence that the arms have is kept, beside the new prior.
+
+        Parameters
+        ----------
+        ids
+            The arms to start.
+        strength
+            Pseudo-counts (for GammaPoisson: units of time), in [1e-6, 1e12].
+        source
+            Arms whose evidence is pooled, such as those of a group; by default all arms but `ids`.
+
+        Raises
+        ------
+        UnknownArmError
+            For an id that names no live arm.
+        ValueError
+            For a source without evidence, or a linear model: shared parameters carry over to new arms by themselves.
+        """
+        new = self._distinct(ids, "started")
+        strength = checked_float(strength, "strength")
+        if not 1e-6 <= strength <= 1e12:
+            raise ValueError(f"strength = {strength} is not in [1e-6, 1e12]")
+        if self._is_contextual:
+            raise ValueError("warm_start is for models of counts; SharedLinear and HybridLinear carry over to new arms")
+        with self._lock:
+            handles = self._arms.handles(new)
+            given = [id for id in self._handle_of if id not in set(new)] if source is None else source
+            means, weights, _ = self._evidence(self._distinct(given, "started"))
+            if not weights.sum() > 0.0:
+                raise ValueError("the source has no evidence to start from; nothing was changed")
+            mean = float(np.average(means, weights=weights))
+            set_prior(self._table, handles, self._model.prior_like(np.full(handles.size, mean), strength))
+
+    def _evidence(self, ids: list[ArmId]) -> Table:
+        evidence: Table = self._model.evidence(self._state, self._arms.handles(ids))
+        return evidence
+
+    def _distinct(self, ids: Iterable[ArmId], done: str) -> list[ArmId]:
+        given = checked_ids(ids, "arms")
+        if len(set(given)) != len(given):
+            raise ValueError(f"arm {_first_twin(given)!r} is given twice; nothing was {done}")
+        return given
+
     def _grow(self, capacity: int) -> None:
         uids = np.zeros(capacity, np.uint64)
         uids[: self._uids.size] = self._uids
-        state = self.policy.model.init(capacity)
+        state = self._new_state(capacity)
         self._uids = uids
-        move(self._state.table, state.table)
+        move(self._state.table, self._state.blocks, state.table, state.blocks)
+        state = state._replace(shared=self._state.shared)
         self._state = state
         self._table = state.table
 
@@ -335,19 +538,42 @@ class Bandit:
 
     # reading
 
-    def mean(self, candidates: Iterable[ArmId] | None = None) -> Table:
+    def mean(
+        self, candidates: Iterable[ArmId] | None = None, *, context: Any = None, now: float | None = None
+    ) -> Table:
         """Posterior mean reward of each candidate, `[C]`; changes nothing."""
+        time = _NAN if now is None else checked_now(now, self._now)
         with self._lock:
-            return self.policy.model.mean(self._state, self._candidates(candidates))
+            handles = self._candidates(candidates)
+            contexts = _updating.checked_contexts(self, context, handles.size)
+            if contexts is not None:
+                private = _deciding.terms(self, handles, self._uids, contexts, 0, time, draws=False)
+                assert private is not None
+                return private[0][3, :-1].copy()
+            means: Table = self._model.mean(self._state, handles, time)
+            return means
 
-    def scores(self, candidates: Iterable[ArmId] | None = None) -> Table:
+    def scores(
+        self, candidates: Iterable[ArmId] | None = None, *, context: Any = None, now: float | None = None
+    ) -> Table:
         """Score of each candidate at the decision that comes next, `[C]`; changes nothing."""
+        time = _NAN if now is None else checked_now(now, self._now)
         with self._lock:
+            handles = self._candidates(candidates)
+            contexts = _updating.checked_contexts(self, context, handles.size)
             key = fold_in(self._base, int(self._counter[0]))
-            return self.policy.scores(self._state, self._candidates(candidates), self._uids, key)
+            out = np.empty(handles.size)
+            _deciding.run(self, self.policy.scores, handles, -1.0, contexts, key, time, out)
+            return out
 
     def _candidates(self, candidates: Iterable[ArmId] | None) -> Handles:
-        return self._arms.live(self._lock).handles if candidates is None else self.rows(candidates)
+        return self._arms.handles(self._live_ids()) if candidates is None else self.rows(candidates)
+
+    def _live_ids(self) -> list[ArmId]:
+        return list(self._arms.live(self._lock, self._version).ids)
+
+    def _version(self) -> float:
+        return float(self._table[VERSION, -1])
 
     # state
 
@@ -369,10 +595,6 @@ class Bandit:
 
     # checks
 
-    def _check_context(self, context: Any) -> None:
-        if context is not None:
-            raise ValueError(f"the model {self.policy.model.kind!r} takes no context; leave it out")
-
     @staticmethod
     def _rows_array(rows: Any) -> Handles:
         array: NDArray[Any] = np.asarray(rows)
@@ -389,15 +611,7 @@ class Bandit:
         with self._lock:
             i = first_stale(self._table, rows)
         if i >= 0:
-            raise _stale(i)
-
-
-def _bad_weight(what: str) -> ValueError:
-    return ValueError(f"{what} is not in [0, {MAX_WEIGHT:g}]")
-
-
-def _stale(i: int) -> StaleRowsError:
-    return StaleRowsError(f"rows[{i}] is of an arm that was retired or never was; ask `rows` again")
+            raise _updating.stale(i)
 
 
 def _first_twin(ids: Sequence[ArmId]) -> ArmId:

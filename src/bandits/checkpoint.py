@@ -18,12 +18,15 @@ from numpy.typing import NDArray
 from .errors import CheckpointError
 
 MAGIC = b"SEEDBED\x1a"
-FORMAT = 1
+FORMAT = 2
 _HEADER = struct.Struct("<8sIQ")
 _CHECKSUM = 16
 _DTYPES = {"<f8", "<i8", "<u8", "|u1", "|b1"}
 _MAX_DIMENSIONS = 2
 _MAX_LENGTH = 2**31
+
+
+Migration = Callable[[dict[str, Any]], None]  # changes config, values and arrays in place
 
 
 class Checkpoint(NamedTuple):
@@ -52,8 +55,10 @@ def pack(checkpoint: Checkpoint) -> bytes:
     return b"".join((head, body, digest.digest()))
 
 
-def unpack(blob: bytes, kind: str) -> Checkpoint:
+def unpack(blob: bytes, kind: str, migrations: Mapping[int, Migration] | None = None) -> Checkpoint:
     """Read a whole, unaltered checkpoint of one kind. Arrays are writable copies.
+
+    Content of an older format f is brought to f + 1 by `migrations[f]`, where that kind changed.
 
     Raises
     ------
@@ -62,7 +67,7 @@ def unpack(blob: bytes, kind: str) -> Checkpoint:
     """
     if not isinstance(blob, bytes | bytearray | memoryview):
         _refuse(f"bytes are needed, not {type(blob).__name__}")
-    body = _checked_body(memoryview(blob))
+    body, version = _checked_body(memoryview(blob))
     try:
         fields = msgpack.unpackb(body, strict_map_key=False)
     except (ValueError, TypeError, RecursionError, msgpack.UnpackException) as error:
@@ -79,10 +84,14 @@ def unpack(blob: bytes, kind: str) -> Checkpoint:
     if not all(isinstance(name, str) for part in ("config", "values", "arrays") for name in fields[part]):
         _refuse("a name in it is not a string")
     arrays = {name: _array(name, packed) for name, packed in fields["arrays"].items()}
-    return Checkpoint(kind, fields["config"], fields["values"], arrays)
+    fields["arrays"] = arrays
+    for old in range(version, FORMAT):
+        if migrations and old in migrations:
+            migrations[old](fields)
+    return Checkpoint(kind, fields["config"], fields["values"], fields["arrays"])
 
 
-def _checked_body(blob: memoryview) -> memoryview:
+def _checked_body(blob: memoryview) -> tuple[memoryview, int]:
     if len(blob) < _HEADER.size + _CHECKSUM:
         _refuse(f"{len(blob)} bytes are fewer than the {_HEADER.size + _CHECKSUM} of an empty one: it is truncated")
     magic, version, length = _HEADER.unpack_from(blob)
@@ -98,7 +107,7 @@ def _checked_body(blob: memoryview) -> memoryview:
         _refuse(f"it declares {end + _CHECKSUM} bytes and has {len(blob)}: it is {state}")
     if blake2b(blob[:end], digest_size=_CHECKSUM).digest() != bytes(blob[end:]):
         _refuse("its checksum does not match: bytes were altered")
-    return blob[_HEADER.size : end]
+    return blob[_HEADER.size : end], version
 
 
 def _array(name: Any, packed: Any) -> NDArray[Any]:

@@ -1,4 +1,4 @@
-"""Records: what was decided, frozen, one small object a decision."""
+"""Records: what was decided or noticed, frozen, one small object each."""
 
 from dataclasses import dataclass, field
 
@@ -26,6 +26,11 @@ class Decision:
         What was ranked (a posterior draw, an upper bound), one an arm.
     dropped
         Number of candidates dropped, by reason.
+    propensities
+        Probability that each of the arms is among the k chosen, where asked for.
+    deterministic
+        Whether the rule would have chosen the same whatever the key: such choices are of no use to off-policy
+        evaluation.
     """
 
     decision_id: tuple[str, int, int]
@@ -35,3 +40,27 @@ class Decision:
     rows: Handles
     scores: list[float]
     dropped: dict[str, int] = field(default_factory=dict)
+    propensities: list[float] | None = None
+    deterministic: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """An arm's rate has changed: it was restarted from what came after.
+
+    Parameters
+    ----------
+    arm
+        Id of the arm.
+    at
+        Time of the event that showed it, seconds; None where times are not given.
+    event
+        Number of events the bandit had learnt by then.
+    kept
+        Weight of the observations that were kept.
+    """
+
+    arm: ArmId
+    at: float | None
+    event: int
+    kept: float

@@ -9,17 +9,17 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from ._inputs import checked_int
+from ._learning import update_one
 from ._numba import free_kernel
-from ._random import base_key, fold_in, uid64, uniform
+from ._random import base_key, fold_in, uniform
 from ._special import kl_bernoulli
 from ._table import Handles, Table
-from .models.beta import update_one
-from .policies import KLUCB, UCB1, AnyPolicy, Thompson
-from .policies.thompson import beta_best
-from .policies.ucb import kl_ucb_best, ucb1_best
+from .bandit import Bandit
+from .policies import AnyPolicy
+from .policies._base import Policy
+from .policies._rank import rank
 from .records import Decision
 
-_RULES = {"thompson": 0, "ucb1": 1, "kl_ucb": 2}
 _WORLD = "simulation"  # replica name under which the world's own draws are keyed
 
 
@@ -138,9 +138,15 @@ def simulate(
     means = np.array(environment.means)
     pulls = np.zeros((len(checked), means.size), np.int64)
     curve = np.zeros((len(checked), at.size))
-    compiled = isinstance(chooser, Thompson | UCB1 | KLUCB)
-    if not compiled and (not callable(chooser) or isinstance(chooser, type(Thompson))):
+    is_policy = isinstance(chooser, Policy)
+    if not is_policy and (not callable(chooser) or isinstance(chooser, type(Policy))):
         raise ValueError(f"chooser = {chooser!r} must be a policy, or a function from seed to an object with select")
+    if is_policy and chooser.model.kind != "beta":  # type: ignore[union-attr]
+        raise ValueError(f"this environment's rewards are 0 or 1; play it with the model 'beta', not {chooser.model!r}")  # type: ignore[union-attr]
+    compiled = is_policy and not chooser.needs_propensity and _forgets_nothing(chooser.model)  # type: ignore[union-attr]
+    if is_policy and not compiled:
+        policy: Any = chooser
+        chooser = lambda seed: Bandit(policy, range(means.size), seed=seed)  # noqa: E731
     run: Iterator[int] = iter(progress(range(len(checked))))
     for s in run:
         world = base_key(checked[s], _WORLD, 0)
@@ -151,15 +157,19 @@ def simulate(
     return Simulation(curve[:, -1].copy(), pulls, at, curve)
 
 
+def _forgets_nothing(model: Any) -> bool:
+    return model.half_life is None and model.window is None
+
+
 def _play_compiled(
     policy: AnyPolicy, means: Table, horizon: int, seed: int, world: int, at: Handles, pulls: Handles, curve: Table
 ) -> None:
-    uids = np.array([uid64(arm) for arm in range(means.size)], np.uint64)
-    table = policy.model.init(means.size).table
-    table[0, :-1] = 0.0
-    table[1:, :-1] = policy.model.newcomer()[:, None]
-    rule = _RULES[policy.kind]
-    _loop(rule, policy.parameter, table, uids, means, horizon, base_key(seed, "0", 0), world, at, pulls, curve)
+    bandit = Bandit(policy, range(means.size), seed=seed)
+    x, y = policy.numbers
+    version = bandit._version()
+    uids = bandit._uids
+    base = base_key(seed, "0", 0)
+    _loop(policy.rule, x, y, bandit._table, uids, version, means, horizon, base, world, at, pulls, curve)
 
 
 def _play(chooser: Chooser, means: Table, horizon: int, world: int, at: Handles, pulls: Handles, curve: Table) -> None:
@@ -181,9 +191,11 @@ def _play(chooser: Chooser, means: Table, horizon: int, world: int, at: Handles,
 @free_kernel
 def _loop(
     rule: int,
-    parameter: float,
+    x: float,
+    y: float,
     table: Table,
     uids: NDArray[np.uint64],
+    version: float,
     means: Table,
     horizon: int,
     base: int,
@@ -199,15 +211,9 @@ def _loop(
     regret = 0.0
     noted = 0
     for t in range(horizon):
-        key = fold_in(base, t)
-        if rule == 0:
-            beta_best(table, handles, uids, key, parameter, positions, scores)
-        elif rule == 1:
-            ucb1_best(table, handles, uids, key, parameter, positions, scores)
-        else:
-            kl_ucb_best(table, handles, uids, key, parameter, positions, scores)
+        rank(rule, table, handles, uids, fold_in(base, t), version, math.nan, x, y, positions, scores)
         arm = positions[0]
-        reward = 1.0 if uniform(world, arm, pulls[arm]) < means[arm] else 0.0
+        reward = 1.0 if uniform(world, np.uint64(arm), pulls[arm]) < means[arm] else 0.0
         update_one(table, arm, reward, 1.0)
         pulls[arm] += 1
         regret += gaps[arm]

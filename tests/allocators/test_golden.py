@@ -4,6 +4,8 @@ import hashlib
 import json
 from pathlib import Path
 
+import pytest
+
 from seedbed.allocators import ColdStartAllocator
 from seedbed.cli import main
 
@@ -11,10 +13,12 @@ ROOT = Path(__file__).parents[2]
 DATA = ROOT / "examples" / "data"
 
 
-def test_golden_allocator_of_format_1():
-    blob = (ROOT / "tests" / "golden" / "cold-start-1.seedbed").read_bytes()
-    allocator = ColdStartAllocator.from_bytes(blob)
-    assert allocator.to_bytes() == blob
+@pytest.mark.parametrize("version", [1, 2])
+def test_golden_allocator_of_each_format(version):
+    """One state, written by the first version and by the second."""
+    golden = ROOT / "tests" / "golden"
+    allocator = ColdStartAllocator.from_bytes((golden / f"cold-start-{version}.seedbed").read_bytes())
+    assert allocator.to_bytes() == (golden / "cold-start-2.seedbed").read_bytes()
     plan = allocator.tick(now=540.0, exposures=400)
     assert {room: (record.stage, record.exposures) for room, record in plan.items()} == {
         "r0": ("EXHAUSTED", 0),

@@ -5,8 +5,8 @@ import pytest
 from checks import state
 
 from seedbed.bandits import UCB1, Bandit, Beta, Decision, StaleRowsError, Thompson, UnknownArmError
+from seedbed.bandits._learning import update_one
 from seedbed.bandits._table import OK, STALE
-from seedbed.bandits.models.beta import BetaState, update_one
 
 
 @pytest.fixture
@@ -265,14 +265,14 @@ def test_priors_beyond_float64_are_refused(prior):
 def test_a_retirement_between_look_up_and_ranking_is_seen(monkeypatch):
     """The candidates shrink below k while they are being ranked: an error, never garbage."""
     bandit = Bandit(Thompson(), ["a", "b", "c"])
-    honest = Thompson.best
+    honest = bandit._best
 
-    def retire_first(self, *arguments):
+    def retire_first(*arguments):
         if "c" in bandit.arms:
             bandit.retire_arms(["c"])
-        return honest(self, *arguments)
+        return honest(*arguments)
 
-    monkeypatch.setattr(Thompson, "best", retire_first)
+    monkeypatch.setattr(bandit, "_best", retire_first)
     with pytest.raises(ValueError, match=r"k must be in \[1, 2\]"):
         bandit.select(k=3)
     assert sorted(bandit.select(k=2).arms) == ["a", "b"]
@@ -289,8 +289,10 @@ def test_a_writer_that_still_holds_the_old_table_is_turned_away(bandit):
     assert update_one(old, handle, 1.0, 1.0) == OK
     bandit.add_arms(range(1_000))
     assert bandit._table is not old
+    handles = np.array([handle])
     assert update_one(old, handle, 1.0, 1.0) == STALE
     assert (
-        bandit.policy.best(BetaState(old), np.array([handle]), bandit._uids, 0, np.zeros(1, int), np.zeros(1)) == STALE
+        bandit.policy.best(old, handles, bandit._uids, 0, -1.0, np.nan, 0.0, 0.0, np.zeros(1, int), np.zeros(1))
+        == STALE
     )
     assert bandit.updates == 1

@@ -8,7 +8,8 @@ from scipy import stats
 from seedbed.bandits import KLUCB, UCB1, Bandit, Beta, Thompson
 
 ARMS = list("abcd")
-EVENTS = st.lists(st.tuples(st.sampled_from(ARMS), st.floats(0, 1), st.floats(0, 1000)), max_size=30)
+WEIGHTS = st.floats(0, 1000).map(lambda w: w if w > 1e-9 else 0.0)
+EVENTS = st.lists(st.tuples(st.sampled_from(ARMS), st.floats(0, 1), WEIGHTS), max_size=30)
 
 
 def both(policy, events):

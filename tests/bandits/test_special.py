@@ -1,4 +1,5 @@
 import math
+from itertools import pairwise
 
 import mpmath
 import naive
@@ -68,6 +69,62 @@ def test_quantile_inverts_the_upper_tail(a, b, u):
 def test_quantile_equals_scipy(a, b):
     for u in (1e-9, 0.01, 0.3, 0.5, 0.77, 0.99, 1 - 1e-9):
         assert ours.sigmoid(ours.beta_logit_quantile(a, b, u)) == pytest.approx(stats.beta.isf(u, a, b), rel=1e-9)
+
+
+@given(st.floats(-6, 13).map(lambda e: 10.0**e), st.floats(-6, 13).map(lambda e: 10.0**e), st.floats(-16, -0.31))
+def test_quantile_of_any_shapes(a, b, exponent):
+    """The error of z: that of the tail over its hazard, in spreads, and the rounding of ln(a / b) and of z."""
+    for u in (10.0**exponent, 1.0 - 10.0**exponent):
+        z = ours.beta_logit_quantile(a, b, u)
+        lower, upper, log_density = ours.log_beta_tails(a, b, z)
+        tail, wanted = (upper, math.log(u)) if u <= 0.5 else (lower, math.log1p(-u))
+        spread = math.sqrt(1 / a + 1 / b) + 1 / a + 1 / b
+        error = (tail - wanted) * math.exp(tail - log_density)
+        assert abs(error) <= 5e-12 * spread + 1e-15 * (abs(z) + abs(math.log(a / b)))
+
+
+@pytest.mark.parametrize(("a", "b"), [(60, 940), (20, 3e4), (15, 15), (14, 200), (2.5, 0.7), (3e5, 1e9), (0.8, 1e3)])
+def test_tails_in_high_precision(a, b):
+    """At both ends of the series in t, too: by the power series of mpmath, at the very z."""
+    for w in (-6.0, -2.0, -0.3, 0.0, 0.3, 2.0, 6.0):
+        z = math.log(a / b) + w * math.sqrt(1 / a + 1 / b)
+        lower, upper, log_density = ours.log_beta_tails(a, b, z)
+        with mpmath.workdps(300):
+            s, f, x = mpmath.mpf(a), mpmath.mpf(b), 1 / (1 + mpmath.exp(-mpmath.mpf(z)))
+            density = s * mpmath.log(x) + f * mpmath.log(1 - x) - mpmath.log(mpmath.beta(s, f))
+            if a + b <= 1e5:  # I_x = density / a * sum of (a + b)_k / (a + 1)_k x^k
+                below = mpmath.exp(density) / s * mpmath.hyp2f1(1, s + f, s + 1, x)
+                assert lower == pytest.approx(float(mpmath.log(below)), abs=ulps(a, b))
+                assert upper == pytest.approx(float(mpmath.log(1 - below)), abs=ulps(a, b))
+        assert log_density == pytest.approx(float(density), abs=ulps(a, b))
+
+
+@given(SHAPES, SHAPES, LOGITS)
+def test_density_far_from_the_mean(a, b, z):
+    """`a ln x + b ln y - ln B(a, b)`: its error is that of the powers, with the rounding of ln(a / b) and of z."""
+    with mpmath.workdps(60):
+        s, f, e = mpmath.mpf(a), mpmath.mpf(b), mpmath.exp(-mpmath.mpf(z))
+        wanted = float(-s * mpmath.log1p(e) - f * mpmath.log1p(1 / e) - mpmath.log(mpmath.beta(s, f)))
+    x = ours.sigmoid(z)
+    slack = 1e-15 * (abs(z) + abs(math.log(a / b))) * (b * x + a * (1 - x))
+    assert ours.log_beta_density(a, b, z) == pytest.approx(wanted, rel=2e-14, abs=2e-13 + slack)
+
+
+@pytest.mark.parametrize(("a", "b"), [(1, 1), (0.5, 0.5), (60, 940), (14.9, 16), (5e8, 3), (0.01, 7), (1e-4, 1e-4)])
+def test_quantile_falls_with_the_tail(a, b):
+    z = [ours.beta_logit_quantile(a, b, u) for u in np.linspace(1e-4, 1 - 1e-4, 4001)]
+    assert all(before > after for before, after in pairwise(z))
+    mirrored = [ours.beta_logit_quantile(b, a, u) for u in np.linspace(1 - 1e-4, 1e-4, 4001)]
+    assert z == pytest.approx([-m for m in mirrored], rel=1e-9, abs=1e-12 * max(1.0, 1.0 / a))
+
+
+@pytest.mark.parametrize("b", [1e-6, 0.3, 1.0, 40.0, 1e13])
+def test_closed_forms_join_the_general_case(b):
+    for u in (1e-12, 0.3, 0.5, 0.9):
+        z = ours.beta_logit_quantile(1.0, b, u)
+        assert ours.log_beta_tails(1.0, b, z)[1] == pytest.approx(math.log(u), rel=1e-12)
+        assert ours.beta_logit_quantile(1.0 + 1e-13, b, u) == pytest.approx(z, rel=1e-11, abs=1e-11)
+        assert ours.log_beta_tails(1.0 + 1e-13, b, z) == pytest.approx(ours.log_beta_tails(1.0, b, z), rel=1e-10)
 
 
 def test_draws_beyond_the_reach_of_theta_still_differ():

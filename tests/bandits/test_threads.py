@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from seedbed.bandits import Bandit, Thompson
+from seedbed.bandits._table import FIRST
 
 
 @pytest.fixture(autouse=True)
@@ -62,8 +63,8 @@ def test_no_update_is_lost_beside_growth_and_selects():
     events = 1 + 4 * singles + 2 * batches * size
     assert bandit.updates == events
     columns = bandit.rows(range(10))
-    assert bandit._state.evidence[:, columns].sum() == events
-    assert bandit._state.evidence[0, columns].sum() == 1 + 2 * singles + 2 * batches * size
+    assert bandit._table[FIRST + 2 : FIRST + 4, columns].sum() == events
+    assert bandit._table[FIRST + 2, columns].sum() == 1 + 2 * singles + 2 * batches * size
     assert len(bandit) == 2_010
 
 
@@ -108,7 +109,7 @@ def test_a_checkpoint_beside_updates_is_of_one_moment():
         try:
             for _ in range(20):
                 twin = Bandit.from_bytes(bandit.to_bytes())
-                assert twin._state.evidence.sum() == twin.updates
+                assert twin._table[FIRST + 2 : FIRST + 4, :-1].sum() == twin.updates
         finally:
             stop.set()
 

@@ -1,0 +1,122 @@
+"""Has an arm's rate changed? A generalised likelihood ratio over time buckets.
+
+Each arm keeps B buckets of `bucket` seconds in a block of `1 + 3 B` numbers: the newest bucket's number, then the
+weight, the rewards and the number of each bucket. A bucket's place is its number modulo B.
+"""
+
+import math
+from typing import Annotated
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from ._numba import kernel
+from ._special import kl_bernoulli
+from ._table import LATEST, Table
+
+
+class ChangeDetector(BaseModel):
+    """Restart an arm whose rate has changed: Bernoulli GLR over time buckets.
+
+    At the end of each of an arm's buckets, over all its n observations of the last `window` buckets with mean m: a
+    change after s of them is raised where `max_s s kl(m_1, m) + (n - s) kl(m_2, m) >= ln(3 n sqrt(n) / delta)`, m_1 and
+    m_2 the means before and after. What came after the change is kept; the prior is.
+
+    Parameters
+    ----------
+    bucket
+        Seconds in a bucket, > 0.
+    window
+        Number of buckets looked back at, >= 2.
+    delta
+        Probability of a false alarm that is aimed at, in (0, 1).
+
+    References
+    ----------
+    .. [1] L. Besson, E. Kaufmann, O.-A. Maillard and J. Seznec (2022), "Efficient change-point detection for tackling
+       piecewise-stationary bandits", JMLR 23.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    bucket: Annotated[float, Field(gt=0.0, allow_inf_nan=False)] = 60.0
+    window: Annotated[int, Field(ge=2, le=10_000)] = 120
+    delta: Annotated[float, Field(gt=0.0, lt=1.0)] = 1e-3
+
+    @property
+    def width(self) -> int:
+        """Numbers that an arm needs."""
+        return 1 + 3 * self.window
+
+
+@kernel
+def note_event(table: Table, block: Table, at: float, bucket: float, reward: float, weight: float) -> bool:
+    """Take an event into its bucket; return whether it opened a new one, so that the one before has closed."""
+    if math.isnan(at):
+        at = table[LATEST, -1]
+        if math.isnan(at):
+            at = 0.0
+    slots = (block.size - 1) // 3
+    number = math.floor(at / bucket)
+    is_first = True
+    for j in range(slots):
+        if block[1 + j] > 0.0:
+            is_first = False
+            break
+    closes = not is_first and number > block[0]
+    if is_first or number > block[0]:
+        block[0] = number
+    elif number <= block[0] - slots:
+        return False  # too old for the detector
+    place = int(number % slots)
+    if block[1 + 2 * slots + place] != number:
+        block[1 + place] = 0.0
+        block[1 + slots + place] = 0.0
+        block[1 + 2 * slots + place] = number
+    block[1 + place] += weight
+    block[1 + slots + place] += weight * reward
+    return closes
+
+
+@kernel
+def _likelihood(successes: float, n: float, mean: float) -> float:
+    return n * kl_bernoulli(min(successes / n, 1.0), mean) if n > 0.0 else 0.0
+
+
+@kernel
+def change_in(block: Table, log_delta: float) -> bool:
+    """Whether the closed buckets show a change; then what came before it is dropped from them."""
+    slots = (block.size - 1) // 3
+    newest = block[0]
+    n = 0.0
+    successes = 0.0
+    for back in range(1, slots):
+        place = int((newest - back) % slots)
+        if block[1 + 2 * slots + place] == newest - back:
+            n += block[1 + place]
+            successes += block[1 + slots + place]
+    if n <= 0.0:
+        return False
+    mean = min(max(successes / n, 0.0), 1.0)
+    largest, split = 0.0, 0.0
+    after, gained = 0.0, 0.0
+    for back in range(1, slots):
+        place = int((newest - back) % slots)
+        if block[1 + 2 * slots + place] == newest - back:
+            after += block[1 + place]
+            gained += block[1 + slots + place]
+            ratio = _likelihood(gained, after, mean) + _likelihood(max(successes - gained, 0.0), n - after, mean)
+            if ratio > largest:
+                largest, split = ratio, newest - back
+    if largest < math.log(3.0 * n * math.sqrt(n)) - log_delta:
+        return False
+    for j in range(slots):
+        if block[1 + 2 * slots + j] < split:
+            block[1 + j] = 0.0
+            block[1 + slots + j] = 0.0
+    return True
+
+
+def new_buckets(detector: ChangeDetector | None) -> Table:
+    """Make the block of a new arm."""
+    return np.zeros(0 if detector is None else detector.width)

@@ -1,0 +1,192 @@
+"""Rank-one updates of a ridge regression, in one contiguous block of numbers.
+
+A block of d features holds, packed by rows of the lower triangle (D = d (d + 1) / 2 numbers):
+
+    evidence  [D]  sum w x x'
+    inverse   [D]  (ridge I + evidence)^-1
+    moment    [d]  sum w r x
+    theta     [d]  inverse moment
+    ridge     [1]  as it stands in the inverse
+    count     [1]  updates since the inverse was last made anew
+
+The inverse follows each event by Sherman and Morrison's formula, and is made anew from the evidence, by Cholesky, every
+REFRESH events, so that rounding does not build up.
+"""
+
+import math
+
+import numpy as np
+
+from ._numba import kernel
+from ._table import Table
+
+REFRESH = 100
+
+
+def block_width(features: int) -> int:
+    """Numbers in a block."""
+    return features * (features + 1) + 2 * features + 2
+
+
+def new_block(features: int, ridge: float) -> Table:
+    """Make a block without evidence."""
+    block = np.zeros(block_width(features))
+    packed = features * (features + 1) // 2
+    diagonal = np.arange(1, features + 1).cumsum() - 1
+    block[packed + diagonal] = 1.0 / ridge
+    block[-2] = ridge
+    return block
+
+
+@kernel
+def dot(a: Table, start: int, b: Table, first: int, n: int) -> float:
+    """`sum a[start + i] b[first + i]`: in eight running sums, which the compiler adds at once."""
+    s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = 0.0
+    whole = n - n % 8
+    for i in range(0, whole, 8):
+        j, k = start + i, first + i
+        s0 += a[j] * b[k]
+        s1 += a[j + 1] * b[k + 1]
+        s2 += a[j + 2] * b[k + 2]
+        s3 += a[j + 3] * b[k + 3]
+        s4 += a[j + 4] * b[k + 4]
+        s5 += a[j + 5] * b[k + 5]
+        s6 += a[j + 6] * b[k + 6]
+        s7 += a[j + 7] * b[k + 7]
+    total = ((s0 + s4) + (s2 + s6)) + ((s1 + s5) + (s3 + s7))
+    for i in range(whole, n):
+        total += a[start + i] * b[first + i]
+    return total
+
+
+@kernel
+def outer(x: Table, out: Table) -> None:
+    """Write x x' packed, entries off the diagonal doubled, so that `dot(inverse, out)` is `x' inverse x`."""
+    at = 0
+    for i in range(x.size):
+        for j in range(i):
+            out[at + j] = 2.0 * x[i] * x[j]
+        out[at + i] = x[i] * x[i]
+        at += i + 1
+
+
+@kernel
+def times(block: Table, start: int, x: Table, out: Table) -> None:
+    """Write the product of the packed symmetric matrix at `start` with x."""
+    d = x.size
+    at = start
+    for i in range(d):
+        total = 0.0
+        for j in range(i):
+            total += block[at + j] * x[j]
+            out[j] += block[at + j] * x[i]
+        out[i] = total + block[at + i] * x[i]
+        at += i + 1
+
+
+@kernel
+def learn_block(block: Table, x: Table, reward: float, weight: float, work: Table) -> float:
+    """Learn one event; `work [d]` holds `inverse x` of before afterwards. Return `1 / weight + x' inverse x` of before.
+
+    A weight of 0 changes nothing and returns infinity.
+    """
+    d = x.size
+    packed = d * (d + 1) // 2
+    work[:] = 0.0
+    times(block, packed, x, work)
+    if weight <= 0.0:
+        return math.inf
+    spread = 1.0 / weight + dot(x, 0, work, 0, d)
+    moment, theta = 2 * packed, 2 * packed + d
+    error = (reward - dot(x, 0, block, theta, d)) / spread
+    at = 0
+    for i in range(d):
+        gain, mass = work[i] / spread, weight * x[i]
+        for j in range(i + 1):
+            block[at + j] += mass * x[j]
+            block[packed + at + j] -= gain * work[j]
+        at += i + 1
+        block[moment + i] += mass * reward
+        block[theta + i] += error * work[i]
+    block[theta + d + 1] += 1.0
+    if block[theta + d + 1] >= REFRESH:
+        refresh_block(block, d, block[theta + d])
+    return spread
+
+
+@kernel
+def refresh_block(block: Table, d: int, ridge: float) -> None:
+    """Make inverse and theta anew from evidence and moment, with the given ridge."""
+    packed = d * (d + 1) // 2
+    inverse = np.zeros((d, d))
+    at = 0
+    for i in range(d):
+        for j in range(i + 1):
+            inverse[i, j] = block[at + j]
+        inverse[i, i] += ridge
+        at += i + 1
+    _cholesky(inverse)
+    _invert_triangle(inverse)
+    at = packed
+    for i in range(d):  # inverse = L^-T L^-1
+        for j in range(i + 1):
+            total = 0.0
+            for k in range(i, d):
+                total += inverse[k, i] * inverse[k, j]
+            block[at + j] = total
+        at += i + 1
+    theta = np.zeros(d)
+    times(block, packed, block[2 * packed : 2 * packed + d], theta)
+    block[2 * packed + d : 2 * packed + 2 * d] = theta
+    block[2 * packed + 2 * d] = ridge
+    block[2 * packed + 2 * d + 1] = 0.0
+
+
+@kernel
+def _cholesky(a: Table) -> None:
+    """Overwrite the lower triangle with its Cholesky factor."""
+    for i in range(a.shape[0]):
+        for j in range(i + 1):
+            total = a[i, j]
+            for k in range(j):
+                total -= a[i, k] * a[j, k]
+            a[i, j] = math.sqrt(total) if i == j else total / a[j, j]
+
+
+@kernel
+def _invert_triangle(a: Table) -> None:
+    """Overwrite a lower triangle with its inverse."""
+    d = a.shape[0]
+    for j in range(d):
+        a[j, j] = 1.0 / a[j, j]
+        for i in range(j + 1, d):
+            total = 0.0
+            for k in range(j, i):
+                total += a[i, k] * a[k, j]
+            a[i, j] = -total / a[i, i]
+
+
+@kernel
+def inverse_factor(block: Table, d: int) -> Table:
+    """Cholesky factor L, `[d, d]`, of the block's inverse: `L z` of a standard normal z has it for covariance."""
+    packed = d * (d + 1) // 2
+    factor = np.zeros((d, d))
+    at = packed
+    for i in range(d):
+        for j in range(i + 1):
+            factor[i, j] = block[at + j]
+        at += i + 1
+    _cholesky(factor)
+    return factor
+
+
+@kernel
+def decay_block(block: Table, d: int, factor: float) -> None:
+    """Multiply the evidence and the ridge of a block by a factor, a power of two: theta stays as it is."""
+    packed = d * (d + 1) // 2
+    for i in range(packed):
+        block[i] *= factor
+        block[packed + i] /= factor
+    for i in range(d):
+        block[2 * packed + i] *= factor
+    block[2 * packed + 2 * d] *= factor

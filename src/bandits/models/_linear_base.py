@@ -1,0 +1,128 @@
+"""What the linear models have in common: their numbers, checks of contexts, and decisions from private tables."""
+
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from .._families import NORMAL
+from .._numba import kernel
+from .._random import uniform
+from .._special_normal import normal_upper_quantile
+from .._table import (
+    CENTER,
+    EVENTS,
+    FAMILY,
+    FIRST,
+    HALF_LIFE,
+    LANDMARK,
+    LATEST,
+    MODEL,
+    PRIVATE,
+    SPREAD,
+    VERSION,
+    Handles,
+    P,
+    Q,
+    State,
+    Table,
+    new_table,
+)
+from .beta import Positive
+
+Features = Annotated[int, Field(ge=1, le=4_096)]
+SHARED_DRAW = np.uint64(0x5EED_7E7A)  # name under which a decision's draw of shared parameters is keyed
+MAX_FEATURE = 1e6  # in size: beyond, squares leave too few digits to the ridge
+
+
+class LinearModel(BaseModel):
+    """A model whose mean reward is linear in a context."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    n_features: Features
+    ridge: Positive = 1.0
+
+    number: ClassVar[int] = 3
+    family: ClassVar[int] = NORMAL
+    support: ClassVar[str] = "[-1e9, 1e9]"
+    is_contextual: ClassVar[bool] = True
+    window: ClassVar[None] = None
+
+    @property
+    def width(self) -> int:
+        """Length of a context."""
+        return self.n_features
+
+    def _state(self, capacity: int, block: int, shared: Table, half_life: float | None = None) -> State:
+        table = new_table(0, capacity)
+        table[MODEL, -1], table[FAMILY, -1] = self.number, self.family
+        table[HALF_LIFE, -1] = half_life or 0.0
+        table[LANDMARK, -1] = table[LATEST, -1] = np.nan
+        return State(table, np.zeros((capacity, block)), shared)
+
+    def newcomer(self) -> Table:
+        """Statistics of a new arm beside its block, `[0]`."""
+        return np.zeros(0)
+
+    def checked_contexts(self, context: Any, count: int, what: str = "context") -> Table:
+        """Return contexts as float64 `[1, d]`, the same for all, or `[count, d]`.
+
+        Raises
+        ------
+        ValueError
+            For another shape, and for an entry that is not a number of size up to 1e6.
+        """
+        if context is None:
+            raise ValueError(f"the model {self.kind!r} needs a context of {self.width} features; pass `{what}=`")  # type: ignore[attr-defined]
+        try:
+            array: NDArray[Any] = np.asarray(context)
+        except ValueError:
+            array = np.empty(0, object)
+        if array.dtype.kind not in "biuf":
+            raise ValueError(f"{what} must be numbers, [{self.width}] or [{count}, {self.width}]; got {array.dtype}")
+        if array.shape not in ((self.width,), (count, self.width)):
+            raise ValueError(f"{what} must have shape ({self.width},) or ({count}, {self.width}); got {array.shape}")
+        out = np.require(array.reshape(-1, self.width), np.float64, ["C", "A", "W"])
+        bad = ~(np.abs(out) <= MAX_FEATURE)
+        if bad.any():
+            place = np.argwhere(bad)[0]
+            where = f"[{place[1]}]" if array.ndim == 1 else f"[{place[0]}, {place[1]}]"
+            raise ValueError(f"{what}{where} = {out[tuple(place)]} is not in [-{MAX_FEATURE:g}, {MAX_FEATURE:g}]")
+        return out
+
+
+def private_table(count: int, state: State, family: int) -> Table:
+    """Make a table of derived rows for `count` candidates, columns 0 ... count - 1."""
+    table = np.zeros((FIRST + 4, count + 1))
+    table[VERSION, -1], table[FAMILY, -1] = PRIVATE, family
+    table[MODEL, -1], table[EVENTS, -1] = state.table[MODEL, -1], state.table[EVENTS, -1]
+    return table
+
+
+@kernel
+def draw_shared(key: int, center: Table, factor: Table, width: float, out: Table) -> None:
+    """Write `center + width factor z`, z standard normals keyed by the decision."""
+    d = out.size
+    z = np.empty(d)
+    for i in range(d):
+        z[i] = normal_upper_quantile(uniform(key, SHARED_DRAW, i))
+        total = 0.0
+        for j in range(i + 1):
+            total += factor[i, j] * z[j]
+        out[i] = center[i] + width * total
+
+
+@kernel
+def pick_columns(handles: Handles, uids: Any, out: Any) -> None:
+    """Write the uids of the candidates in their order."""
+    for i in range(handles.size):
+        out[i] = uids[handles[i] & 0xFFFF_FFFF]
+
+
+@kernel
+def write_belief(table: Table, column: int, mean: float, deviation: float) -> None:
+    """Write a normal belief; a deviation of 0 becomes the smallest that can be divided by."""
+    table[P, column] = table[CENTER, column] = mean
+    table[Q, column] = table[SPREAD, column] = max(deviation, 1e-300)

@@ -1,0 +1,248 @@
+"""Linear model with a parameter vector an arm."""
+
+import math
+from typing import Any, Literal
+
+import numpy as np
+
+from .._decay import backward_scale, forward_weight, note_time
+from .._linalg import block_width, decay_block, dot, learn_block, new_block, outer, refresh_block
+from .._numba import kernel
+from .._table import (
+    BAD_CONTEXT,
+    BAD_REWARD,
+    BAD_WEIGHT,
+    EVENTS,
+    FAR_AHEAD,
+    LANDMARK,
+    OK,
+    PENDING,
+    RESOLVED,
+    SHOWN,
+    STALE,
+    STAMP,
+    Handles,
+    State,
+    Table,
+    first_stale,
+    is_current,
+    pending_of,
+)
+from ._base import Seconds
+from ._linear_base import MAX_FEATURE, LinearModel, write_belief
+
+MAX_REWARD = 1e9
+MAX_WEIGHT = 1e12
+
+
+class Linear(LinearModel):
+    """Rewards with mean `x' theta_i`, a parameter vector theta_i for each arm i.
+
+    `A_i = ridge I + sum w x x'`, `theta_i = A_i^-1 sum w r x`; a prediction at x has variance `x' A_i^-1 x` times that
+    of the noise. An exposure that awaits its feedback counts as an observation at the context of the request: it
+    narrows the prediction and leaves its mean.
+
+    Parameters
+    ----------
+    n_features
+        Length d of a context.
+    ridge
+        Prior precision of each parameter, > 0. It does not decay: where evidence does, it is added anew whenever it has
+        fallen to a half.
+    half_life
+        Seconds after which evidence counts half; no decay by default.
+
+    References
+    ----------
+    .. [1] L. Li, W. Chu, J. Langford and R. E. Schapire (2010), "A contextual-bandit approach to personalized news
+       article recommendation", WWW: the disjoint model.
+
+    Examples
+    --------
+    >>> from seedbed.bandits import Bandit, Linear, Thompson
+    >>> bandit = Bandit(Thompson(model=Linear(n_features=2)), arms=["a", "b"])
+    >>> bandit.update("a", 1.0, context=[1.0, 0.0])
+    >>> bandit.mean(context=[1.0, 1.0]).tolist()
+    [0.5, 0.0]
+    """
+
+    kind: Literal["linear"] = "linear"
+    half_life: Seconds | None = None
+
+    def init(self, capacity: int, width: int = 0) -> State:
+        """Make a state with room for `capacity` arms and none in it."""
+        return self._state(capacity, block_width(self.n_features), np.zeros(0), self.half_life)
+
+    def newcomer_block(self) -> Table:
+        """Block of a new arm."""
+        return new_block(self.n_features, self.ridge)
+
+    def fill(
+        self,
+        private: Table,
+        state: State,
+        handles: Handles,
+        contexts: Table,
+        key: int,
+        now: float,
+        width: float,
+        draws: bool,
+    ) -> int:
+        """Write mean and deviation of each candidate into a private table; answer a status."""
+        return fill(*state, handles, contexts, self.n_features, self.ridge, key, now, width, draws, private)
+
+    def move_landmark(self, state: State, halvings: float) -> None:
+        """Bring the landmark of forward decay that many whole half-lives forward; nothing is rounded."""
+        _move_landmark(state.table, state.blocks, self.n_features, halvings)
+
+    @property
+    def learn_one(self) -> Any:
+        """Kernel that learns one event."""
+        return learn_one
+
+    @property
+    def learn_many(self) -> Any:
+        """Kernel that learns checked events."""
+        return learn_many
+
+
+@kernel
+def is_bounded(x: Table) -> bool:
+    """Whether all entries are numbers of size up to MAX_FEATURE."""
+    is_good = True
+    for i in range(x.size):
+        is_good &= abs(x[i]) <= MAX_FEATURE
+    return is_good
+
+
+@kernel
+def resolve(table: Table, column: int) -> None:
+    """Take one exposure of the arm from those that await feedback."""
+    if table[PENDING, -1] > 0.0 and table[RESOLVED, column] < table[SHOWN, column]:
+        table[RESOLVED, column] += 1.0
+        table[PENDING, -1] -= 1.0
+
+
+@kernel
+def check_event(table: Table, handle: int, reward: float, weight: float, context: Table) -> int:
+    """Status of an event with a context."""
+    if not is_current(table, handle):
+        return STALE
+    if not abs(reward) <= MAX_REWARD:
+        return BAD_REWARD
+    if not 0.0 <= weight <= MAX_WEIGHT:
+        return BAD_WEIGHT
+    return OK if is_bounded(context) else BAD_CONTEXT
+
+
+@kernel
+def check_many(table: Table, handles: Handles, rewards: Table, weights: Table) -> tuple[int, int]:
+    """Status and position of the first event of a batch that cannot be learnt, or (OK, -1); contexts are checked."""
+    nothing = np.zeros(0)
+    for i in range(handles.size):
+        status = check_event(table, handles[i], rewards[i], weights[i if weights.size > 1 else 0], nothing)
+        if status != OK:
+            return status, i
+    return OK, -1
+
+
+@kernel
+def _add(table: Table, blocks: Table, handle: int, reward: float, weight: float, context: Table, work: Table) -> None:
+    column = handle & 0xFFFF_FFFF
+    learn_block(blocks[column], context, reward, weight, work)
+    resolve(table, column)
+    table[EVENTS, -1] += 1.0
+
+
+@kernel
+def learn_one(
+    table: Table,
+    blocks: Table,
+    shared: Table,
+    handle: int,
+    reward: float,
+    weight: float,
+    context: Table,
+    at: float,
+    ridge: float,
+) -> int:
+    """Learn one event; answer a status. `at` is NaN for the latest time known."""
+    status = check_event(table, handle, reward, weight, context)
+    if status != OK:
+        return status
+    factor = forward_weight(table, at)
+    if factor < 0.0:
+        return FAR_AHEAD
+    _add(table, blocks, handle, reward, weight * factor, context, np.empty(context.size))
+    return OK
+
+
+@kernel
+def learn_many(
+    table: Table,
+    blocks: Table,
+    shared: Table,
+    handles: Handles,
+    rewards: Table,
+    weights: Table,
+    contexts: Table,
+    ats: Table,
+    ridge: float,
+    start: int,
+    stop: int,
+) -> None:
+    """Learn the checked events start ... stop - 1; weights, times and contexts are one for all or one an event."""
+    work = np.empty(contexts.shape[1])
+    for i in range(start, stop):
+        factor = forward_weight(table, ats[i if ats.size > 1 else 0])
+        weight = weights[i if weights.size > 1 else 0] * factor
+        context = contexts[i if contexts.shape[0] > 1 else 0]
+        _add(table, blocks, handles[i], rewards[i], weight, context, work)
+
+
+@kernel
+def fill(
+    table: Table,
+    blocks: Table,
+    shared: Table,
+    handles: Handles,
+    contexts: Table,
+    features: int,
+    ridge: float,
+    key: int,
+    now: float,
+    width: float,
+    draws: bool,
+    out: Table,
+) -> int:
+    """Write mean and `width` times the deviation of each candidate into rows P and Q; answer a status."""
+    if first_stale(table, handles) >= 0:
+        return STALE
+    note_time(table, now)
+    scale = backward_scale(table, now)
+    d = contexts.shape[1]
+    packed = d * (d + 1) // 2
+    square = np.empty(packed)
+    outer(contexts[0], square)
+    for i in range(handles.size):
+        column = handles[i] & 0xFFFF_FFFF
+        block = blocks[column]
+        if block[2 * packed + 2 * d] * scale < 0.5 * ridge:
+            refresh_block(block, d, ridge / scale)
+        x = contexts[0]
+        if i > 0 and contexts.shape[0] > 1:
+            x = contexts[i]
+            outer(x, square)
+        variance = dot(block, packed, square, 0, packed) / scale
+        variance /= 1.0 + pending_of(table, column) * variance
+        mean = dot(x, 0, block, 2 * packed + d, d)
+        write_belief(out, i, mean, width * math.sqrt(max(variance, 0.0)))
+    return OK
+
+
+@kernel
+def _move_landmark(table: Table, blocks: Table, d: int, halvings: float) -> None:
+    for column in range(blocks.shape[0]):
+        if table[STAMP, column] >= 0.0:
+            decay_block(blocks[column], d, 2.0**-halvings)
+    table[LANDMARK, -1] += halvings

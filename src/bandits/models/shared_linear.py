@@ -1,0 +1,184 @@
+"""Linear model with one parameter vector for all arms; the arms differ in their features."""
+
+import math
+from typing import Any, Literal
+
+import numpy as np
+
+from .._decay import backward_scale, forward_weight, note_time
+from .._linalg import decay_block, dot, inverse_factor, learn_block, new_block, outer, refresh_block
+from .._numba import kernel
+from .._table import EVENTS, FAR_AHEAD, LANDMARK, OK, STALE, Handles, State, Table, first_stale, pending_of
+from ._base import Seconds
+from ._linear_base import LinearModel, draw_shared, write_belief
+from .linear import check_event, resolve
+
+
+class SharedLinear(LinearModel):
+    """Rewards with mean `x_i' theta`, one theta for all arms and a row of features x_i for each.
+
+    `A = ridge I + sum w x x'`, `theta = A^-1 sum w r x`: what one arm teaches holds for all, also for arms never tried.
+    Contexts are `[C, d]`, one row a candidate, such as features of arm and request and their products. Draws are of
+    theta, once a decision, so that the arms' scores move together.
+
+    Parameters
+    ----------
+    n_features
+        Length d of a row.
+    ridge
+        Prior precision of each parameter, > 0; it does not decay.
+    half_life
+        Seconds after which evidence counts half; no decay by default.
+
+    Examples
+    --------
+    >>> from seedbed.bandits import Bandit, SharedLinear, Thompson
+    >>> bandit = Bandit(Thompson(model=SharedLinear(n_features=2)), arms=["a", "b"])
+    >>> bandit.update("a", 1.0, context=[1.0, 0.0])
+    >>> bandit.mean(["a", "b"], context=[[0.0, 1.0], [1.0, 0.0]]).tolist()
+    [0.0, 0.5]
+    """
+
+    kind: Literal["shared_linear"] = "shared_linear"
+    number = 4
+    half_life: Seconds | None = None
+
+    def init(self, capacity: int, width: int = 0) -> State:
+        """Make a state with room for `capacity` arms and none in it."""
+        return self._state(capacity, 0, new_block(self.n_features, self.ridge), self.half_life)
+
+    def newcomer_block(self) -> Table:
+        """Block of a new arm: none."""
+        return np.zeros(0)
+
+    def fill(
+        self,
+        private: Table,
+        state: State,
+        handles: Handles,
+        contexts: Table,
+        key: int,
+        now: float,
+        width: float,
+        draws: bool,
+    ) -> int:
+        """Write mean and deviation of each candidate into a private table, or its draw; answer a status."""
+        return fill(*state, handles, contexts, self.n_features, self.ridge, key, now, width, draws, private)
+
+    def move_landmark(self, state: State, halvings: float) -> None:
+        """Bring the landmark of forward decay that many whole half-lives forward; nothing is rounded."""
+        _move_landmark(state.table, state.shared, self.n_features, halvings)
+
+    @property
+    def learn_one(self) -> Any:
+        """Kernel that learns one event."""
+        return learn_one
+
+    @property
+    def learn_many(self) -> Any:
+        """Kernel that learns checked events."""
+        return learn_many
+
+
+@kernel
+def _add(table: Table, shared: Table, handle: int, reward: float, weight: float, context: Table, work: Table) -> None:
+    learn_block(shared, context, reward, weight, work)
+    resolve(table, handle & 0xFFFF_FFFF)
+    table[EVENTS, -1] += 1.0
+
+
+@kernel
+def learn_one(
+    table: Table,
+    blocks: Table,
+    shared: Table,
+    handle: int,
+    reward: float,
+    weight: float,
+    context: Table,
+    at: float,
+    ridge: float,
+) -> int:
+    """Learn one event; answer a status. `at` is NaN for the latest time known."""
+    status = check_event(table, handle, reward, weight, context)
+    if status != OK:
+        return status
+    factor = forward_weight(table, at)
+    if factor < 0.0:
+        return FAR_AHEAD
+    _add(table, shared, handle, reward, weight * factor, context, np.empty(context.size))
+    return OK
+
+
+@kernel
+def learn_many(
+    table: Table,
+    blocks: Table,
+    shared: Table,
+    handles: Handles,
+    rewards: Table,
+    weights: Table,
+    contexts: Table,
+    ats: Table,
+    ridge: float,
+    start: int,
+    stop: int,
+) -> None:
+    """Learn the checked events start ... stop - 1."""
+    work = np.empty(contexts.shape[1])
+    for i in range(start, stop):
+        factor = forward_weight(table, ats[i if ats.size > 1 else 0])
+        weight = weights[i if weights.size > 1 else 0] * factor
+        context = contexts[i if contexts.shape[0] > 1 else 0]
+        _add(table, shared, handles[i], rewards[i], weight, context, work)
+
+
+@kernel
+def fill(
+    table: Table,
+    blocks: Table,
+    shared: Table,
+    handles: Handles,
+    contexts: Table,
+    features: int,
+    ridge: float,
+    key: int,
+    now: float,
+    width: float,
+    draws: bool,
+    out: Table,
+) -> int:
+    """Write mean and `width` times the deviation of each candidate, or its draw, into rows P and Q; answer a status."""
+    if first_stale(table, handles) >= 0:
+        return STALE
+    note_time(table, now)
+    scale = backward_scale(table, now)
+    d = contexts.shape[1]
+    packed = d * (d + 1) // 2
+    if shared[2 * packed + 2 * d] * scale < 0.5 * ridge:
+        refresh_block(shared, d, ridge / scale)
+    theta = shared[2 * packed + d : 2 * packed + 2 * d].copy()
+    if draws:
+        center = theta.copy()
+        draw_shared(key, center, inverse_factor(shared, d), width / math.sqrt(scale), theta)
+    square = np.empty(packed)
+    outer(contexts[0], square)
+    for i in range(handles.size):
+        x = contexts[0]
+        if i > 0 and contexts.shape[0] > 1:
+            x = contexts[i]
+            if not draws:
+                outer(x, square)
+        mean = dot(x, 0, theta, 0, d)
+        variance = 0.0
+        if not draws:
+            variance = dot(shared, packed, square, 0, packed) / scale
+            variance /= 1.0 + pending_of(table, handles[i] & 0xFFFF_FFFF) * variance
+        write_belief(out, i, mean, width * math.sqrt(max(variance, 0.0)))
+    return OK
+
+
+@kernel
+def _move_landmark(table: Table, shared: Table, d: int, halvings: float) -> None:
+    decay_block(shared, d, 2.0**-halvings)
+    table[LANDMARK, -1] += halvings
