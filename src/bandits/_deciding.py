@@ -97,20 +97,27 @@ def decide(
         elif rows is not None:
             offered = arms.offered_rows(rows)
         else:
-            offered = arms.live(bandit._lock, bandit._version)
+            offered = arms._live or arms.live(bandit._lock, bandit._version)
         names, handles, version, dropped = offered
-        wanted = checked_k(k, handles.size + dropped)
-        if dropped:
-            wanted = min(wanted, handles.size)
+        size = len(names)
+        if dropped or type(k) is not int or not 1 <= k <= size:
+            k = min(checked_k(k, size + dropped), size)
         if bandit._is_contextual:
-            contexts = bandit._model.checked_contexts(context, handles.size + dropped)
+            contexts = bandit._model.checked_contexts(context, size + dropped)
             if dropped and contexts.shape[0] > 1:
                 contexts = _kept(bandit, ids, rows, contexts)
         if n < 0:
             n = count(bandit._counter, 1)
             key = fold_in(bandit._base, n)
-        positions, scores = np.empty(wanted, np.int64), np.empty(wanted)
-        if wanted == 0 or run(bandit, bandit._best, handles, version, contexts, key, now, positions, scores) != STALE:
+        positions, scores = np.empty(k, np.int64), np.empty(k)
+        if k == 0:  # all candidates are paused
+            break
+        if contexts is not None:
+            status = run(bandit, bandit._best, handles, version, contexts, key, now, positions, scores)
+        else:
+            table, uids = bandit._table, bandit._uids  # in this order: growth publishes uids first
+            status = bandit._best(table, handles, uids, key, version, now, *bandit._numbers, positions, scores)
+        if status != STALE:
             break
         with bandit._lock:  # wait for the change to be published
             if rows is not None:
@@ -118,8 +125,8 @@ def decide(
     chosen = handles[positions]
     chances = None
     if propensities:
-        chances = inclusion(bandit, handles, contexts, wanted, now)[positions].tolist() if wanted else []
-    if pending and wanted:
+        chances = inclusion(bandit, handles, contexts, k, now)[positions].tolist() if k else []
+    if pending and k:
         bandit._show(chosen, now)
     return Decision(
         (bandit.replica, bandit.epoch, n),

@@ -181,7 +181,7 @@ def _importances(bandit: Bandit, weights: Table, propensity: Any, handles: Handl
     if wrong.any():
         i = int(np.flatnonzero(wrong)[0])
         raise ValueError(f"propensity[{i}] = {chances[i]} is not in (0, 1]")
-    return np.ascontiguousarray(np.broadcast_to(weights / chances, handles.shape))
+    return np.broadcast_to(weights / chances, handles.shape).copy()  # writable, as kernels expect
 
 
 def move_landmark(bandit: Bandit, at: float) -> None:

@@ -99,7 +99,7 @@ class CountModel(BaseModel):
 
     def _each(self, function: Any, state: State, handles: Handles, now: float, x: Any = 0.0) -> Table:
         out = np.empty(handles.size)
-        x = np.ascontiguousarray(np.broadcast_to(np.asarray(x, np.float64), handles.shape))
+        x = np.broadcast_to(np.asarray(x, np.float64), handles.shape).copy()  # writable, as kernels expect
         function(self.family, self.beliefs(state, handles, now), x, out)
         return out
 

@@ -46,9 +46,11 @@ def lazy_best(
     is_drawn = np.zeros(count, np.bool_)
     _start(family, table, handles, uids, key, fixed, is_dense, positions, scores, is_drawn)
     filled = k
-    u = np.empty(_BLOCK)
-    is_alive = np.empty(_BLOCK, np.bool_)
-    p, q, r, constant = np.empty(_BLOCK), np.empty(_BLOCK), np.empty(_BLOCK), np.empty(_BLOCK)
+    width = min(_BLOCK, count)
+    u = np.empty(width)
+    is_alive = np.empty(width, np.bool_)
+    gathered = np.empty((4, 0 if is_dense else width))
+    p, q, r, constant = gathered[0], gathered[1], gathered[2], gathered[3]
     threshold = scores[0]
     t1, t2, s1, s2 = shared_terms(family, threshold)
     for start in range(0, count, _BLOCK):

@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from .._beliefs import refresh
 from .._numba import kernel
@@ -15,20 +15,15 @@ from .thompson import thompson_best, thompson_scores
 from .ucb1 import NonNegative, rank_linear
 
 
-def _with_model(fields: Any) -> Any:
-    """Expand the shorthand `n_features, ridge` to the disjoint model."""
-    if isinstance(fields, dict) and "n_features" in fields:
-        if fields.get("model") is not None:
-            raise ValueError("n_features is shorthand for model=Linear(n_features=...); give one of them")
-        fields = dict(fields)
-        model = {"kind": "linear", "n_features": fields.pop("n_features")}
-        for name in ("ridge", "half_life"):
-            if name in fields:
-                model[name] = fields.pop(name)
-        fields["model"] = model
-    elif isinstance(fields, dict) and "model" not in fields:
+def _model(n_features: int | None, ridge: float | None, model: Any) -> Any:
+    """The model that is given, or the disjoint one by its numbers."""
+    if model is not None:
+        if n_features is not None or ridge is not None:
+            raise ValueError("n_features and ridge are shorthand for model=Linear(...); give either")
+        return model
+    if n_features is None:
         raise ValueError("n_features is missing; or pass a model, such as SharedLinear(n_features=...)")
-    return fields
+    return {"kind": "linear", "n_features": n_features, "ridge": 1.0 if ridge is None else ridge}
 
 
 class LinUCB(Policy):
@@ -67,10 +62,16 @@ class LinUCB(Policy):
 
     is_deterministic = True
 
-    @model_validator(mode="before")
-    @classmethod
-    def _shorthand(cls, fields: Any) -> Any:
-        return _with_model(fields)
+    def __init__(
+        self,
+        n_features: int | None = None,
+        *,
+        alpha: float = 1.0,
+        ridge: float | None = None,
+        model: AnyLinearModel | None = None,
+        **fields: Any,
+    ) -> None:
+        super().__init__(**fields, **{"alpha": alpha, "model": _model(n_features, ridge, model)})
 
     @property
     def numbers(self) -> tuple[float, float]:
@@ -125,10 +126,16 @@ class LinThompson(Policy):
 
     draws = True
 
-    @model_validator(mode="before")
-    @classmethod
-    def _shorthand(cls, fields: Any) -> Any:
-        return _with_model(fields)
+    def __init__(
+        self,
+        n_features: int | None = None,
+        *,
+        alpha: float = 0.25,
+        ridge: float | None = None,
+        model: AnyLinearModel | None = None,
+        **fields: Any,
+    ) -> None:
+        super().__init__(**fields, **{"alpha": alpha, "model": _model(n_features, ridge, model)})
 
     @property
     def width(self) -> float:

@@ -123,7 +123,7 @@ def rank_linear(
 ) -> None:
     """Rank by `P + radius Q`, a block at a time: its largest score tells whether any can be among the best."""
     filled = 0
-    bounds = np.empty(_BLOCK)
+    bounds = np.empty(min(_BLOCK, handles.size))
     for start in range(0, handles.size, _BLOCK):
         size = min(_BLOCK, handles.size - start)
         if is_dense:

@@ -1,0 +1,75 @@
+"""Run a configuration once, on made-up arms, so that all its kernels are compiled and cached."""
+
+import time
+from typing import Any
+
+import numpy as np
+
+
+def warm_up(config: object) -> float:
+    """Use everything that the configuration offers once; see `seedbed.warmup`."""
+    from .allocators import ColdStartConfig
+    from .bandits.policies._base import Policy
+
+    start = time.perf_counter()
+    if isinstance(config, ColdStartConfig):
+        _use_allocator(config)
+    elif isinstance(config, Policy):
+        _use_bandit(config)
+    else:
+        raise ValueError(f"config = {config!r:.80} is neither a policy, such as Thompson(), nor a ColdStartConfig")
+    return time.perf_counter() - start
+
+
+def _use_bandit(policy: Any) -> None:
+    """Call every method of a bandit once, on a few made-up arms."""
+    from .bandits import Bandit, ChangeDetector
+
+    model = policy.model
+    detectors: list[ChangeDetector | None] = [None]
+    if model.kind == "beta" and model.window is None:
+        detectors.append(ChangeDetector(window=2))
+    for detector in detectors:
+        bandit = Bandit(policy, range(4), change_detector=detector)
+        one: dict[str, Any] = {"context": np.full(model.width, 0.5)} if model.is_contextual else {}
+        two: dict[str, Any] = {"context": np.full((2, model.width), 0.5)} if model.is_contextual else {}
+        event = {**one, **({"propensity": 0.5} if policy.needs_propensity else {})}
+        batch = {**two, **({"propensity": 0.5} if policy.needs_propensity else {})}
+        bandit.update(0, 1.0, **event)
+        bandit.update([0, 1], [1.0, 0.0], **batch)
+        bandit.update([0, 1], [1.0, 0.0], at=[0.0, 60.0], **batch)
+        bandit.select(**one, pending=True)
+        bandit.expire(0.0)
+        bandit.select([0, 1], k=2, **two)
+        bandit.select_rows(bandit.rows([0, 1]), **two)
+        bandit.mean(**one)
+        bandit.scores(**one)
+        if not _has_no_propensities(policy):
+            bandit.propensities(**one)
+            bandit.propensities([0, 1], k=2, **two)
+        bandit.select_many(**({"contexts": [one["context"]] * 2} if one else {"n": 2}))
+        if not model.is_contextual:
+            bandit.warm_start([2], strength=1.0)
+        bandit.add_arms(range(4, 40))
+        bandit.retire_arms([3])
+        Bandit.from_bytes(bandit.to_bytes()).uids(bandit.rows([0]))
+        if model.half_life is not None:
+            bandit.update(0, 1.0, at=1_000.0 * model.half_life, **event)
+
+
+def _has_no_propensities(policy: Any) -> bool:
+    """Whether the draws of the model move together."""
+    return policy.draws and policy.model.kind in ("shared_linear", "hybrid_linear")
+
+
+def _use_allocator(config: Any) -> None:
+    """Run a made-up room through two ticks."""
+    from .allocators import ColdStartAllocator
+
+    allocator = ColdStartAllocator(config)
+    allocator.open(["room", "other"], now=0.0)
+    allocator.tick(now=0.0, exposures=100)
+    allocator.observe(["room"], at=1.0, exposures=[50], retained=[20], negative=[1])
+    allocator.tick(now=config.tick_seconds, exposures=100)
+    ColdStartAllocator.from_bytes(allocator.to_bytes())
+    allocator.close(["room"], now=config.tick_seconds)
