@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
+from ._arms_checkpointing import load_arms, save_arms
 from ._changes import ChangeDetector
 from ._table import CELL_NAMES, CELLS, FIRST, RESOLVED, SHOWN, occupy, snapshot
-from .arms import Arms, checked_id
 from .checkpoint import Checkpoint, pack, require, take, unpack
 from .policies import AnyPolicy
 from .records import Change
@@ -26,7 +26,7 @@ def save(bandit: Bandit) -> bytes:
     with bandit._lock:
         arms, state = bandit._arms, bandit._state
         columns = len(arms.ids)
-        statistics = np.empty((2 + state.table.shape[0] - FIRST, columns))
+        statistics = np.empty((2 + bandit._model.newcomer().size, columns))
         blocks, shared = np.empty((columns, state.blocks.shape[1])), np.empty(state.shared.size)
         cells = np.empty(len(_CELLS))
         snapshot(state.table, state.blocks, state.shared, statistics, blocks, shared, cells)  # in one piece
@@ -36,24 +36,19 @@ def save(bandit: Bandit) -> bytes:
             "epoch": bandit.epoch,
             "decisions": int(bandit._counter[0]),
             "now": bandit._now,
-            "ids": list(arms.ids),
-            "order": [handle & 0xFFFF_FFFF for handle in arms.handle_of.values()],
-            "free": list(arms.free),
-            "paused": [handle & 0xFFFF_FFFF for id, handle in arms.handle_of.items() if id in arms.paused],
-            "tombstones_dropped": arms.tombstones_dropped,
             "changes": [[change.arm, change.at, change.event, change.kept] for change in bandit._changes],
-            "shown": [[at, handles.size] for at, handles, _ in bandit._shown],
         }
-        shown = [(handles, counts) for _, handles, counts in bandit._shown]
-        arrays = {
-            "statistics": statistics,
-            "cells": cells,
-            "uids": bandit._uids[:columns].copy(),
-            "generations": np.array(arms.generations, np.int64),
-            "tombstones": np.fromiter(arms.tombstones, np.uint64, len(arms.tombstones)),
-            "shown_handles": np.concatenate([handles for handles, _ in shown] or [np.zeros(0, np.int64)]),
-            "shown_counts": np.concatenate([counts for _, counts in shown] or [np.zeros(0)]),
-        }
+        evidence = _first_evidence(bandit)
+        arrays = {"cells": cells, "uids": bandit._uids[:columns].copy(), "evidence": statistics[2 + evidence :]}
+        save_arms(arms, values, arrays)
+        if (statistics[2 : 2 + evidence] != bandit._model.newcomer()[:evidence, None]).any():
+            arrays["prior"] = statistics[2 : 2 + evidence]
+        if statistics[:2].any():
+            arrays["exposures"] = statistics[:2]
+        if bandit._shown:
+            values["shown"] = [[at, handles.size] for at, handles, _ in bandit._shown]
+            arrays["shown_handles"] = np.concatenate([handles for _, handles, _ in bandit._shown])
+            arrays["shown_counts"] = np.concatenate([counts for _, _, counts in bandit._shown])
         if blocks.size:
             arrays["blocks"] = blocks
         if shared.size:
@@ -82,12 +77,13 @@ def load(cls: type[Bandit], blob: bytes) -> Any:
     require(take(values, "epoch", _is_count, "a count") == 0, "its epoch is not 0, the only one written so far")
     bandit._counter[0] = take(values, "decisions", _is_count, "a count")
     bandit._now = take(values, "now", lambda v: v is None or (type(v) is float and np.isfinite(v)), "a time")
-    bandit._arms = arms = _arms(values, arrays)
+    bandit._arms = arms = load_arms(values, arrays)
     bandit._handle_of = arms.handle_of
     columns = len(arms.ids)
     if columns > bandit._uids.size:
         bandit._grow(columns)
-    _take_state(bandit, arrays, np.array([id is not None for id in arms.ids], bool))
+    is_live = np.array([id is not None for id in arms.ids], bool) if None in arms.ids else np.ones(columns, bool)
+    _take_state(bandit, arrays, is_live)
     bandit._uids[:columns] = arrays["uids"]
     _take_shown(bandit, values, arrays)
     changes = take(values, "changes", lambda v: isinstance(v, list), "a list")
@@ -96,55 +92,66 @@ def load(cls: type[Bandit], blob: bytes) -> Any:
     return bandit
 
 
+def _first_evidence(bandit: Bandit) -> int:
+    """Row of a newcomer's statistics at which the evidence starts; before it stands the prior."""
+    return 0 if bandit._is_contextual else bandit._model.newcomer().size - bandit._model.evidence_rows
+
+
 def _take_state(bandit: Bandit, arrays: dict[str, Any], is_live: Any) -> None:
     """Check statistics, blocks, shared numbers, window and cells, and take them over."""
     table, blocks, shared = bandit._state
-    ring, columns, rows = bandit._ring, is_live.size, bandit._state.table.shape[0] - FIRST
-    expected: dict[str, tuple[int, ...]] = {
-        "statistics": (2 + rows, columns),
-        "cells": (len(_CELLS),),
-        "blocks": (columns, blocks.shape[1]),
-        "shared": shared.shape,
-        "window": ring.shape,
-    }
-    for name, shape in expected.items():
-        array: Any = arrays.get(name, np.zeros(shape) if 0 in shape else None)
-        require(array is not None, f"array {name!r} is missing")
-        require(array.dtype == np.float64 and array.shape == shape, f"array {name!r} has another type or shape")
-        arrays[name] = array
-    finite = [arrays["statistics"][:, is_live], arrays["blocks"][is_live], arrays["shared"], arrays["window"]]
+    ring, columns, newcomer = bandit._ring, is_live.size, bandit._model.newcomer()
+    evidence = _first_evidence(bandit)
+    default = np.repeat(newcomer[:evidence, None], columns, axis=1)
+    prior = _floats(arrays, "prior", (evidence, columns), default)
+    statistics = np.concatenate([prior, _floats(arrays, "evidence", (newcomer.size - evidence, columns))])
+    exposures = _floats(arrays, "exposures", (2, columns), np.zeros((2, columns)))
+    cells = _floats(arrays, "cells", (len(_CELLS),))
+    own = [_floats(arrays, "blocks", (columns, blocks.shape[1])), _floats(arrays, "shared", shared.shape)]
+    events = _floats(arrays, "window", ring.shape)
+    live = slice(None) if is_live.all() else is_live
+    finite = [statistics[:, live], own[0][live], own[1], events]
     require(all(np.isfinite(array).all() for array in finite), "a statistic is not finite")
-    statistics, cells = arrays["statistics"], arrays["cells"]
-    exposures = statistics[:2][:, is_live]
+    if not bandit._is_contextual:
+        bandit._model.check_statistics(statistics[:, live], require)
+    _check_cells(cells, exposures[:, live], ring.shape[1])
+    occupy(table, blocks, bandit._arms.live_handles(), np.zeros((newcomer.size, 1)), np.zeros(blocks.shape[1]))
+    table[SHOWN : RESOLVED + 1, :columns] = exposures
+    table[FIRST : FIRST + newcomer.size, :columns] = statistics
+    blocks[:columns], shared[:], ring[:] = *own, events
+    table[list(_CELLS.values()), -1] = cells
+
+
+def _floats(arrays: dict[str, Any], name: str, shape: tuple[int, ...], default: Any = None) -> Any:
+    """Take an array of floats; one without entries, or with a default, may be left out."""
+    array = arrays.get(name, np.zeros(shape) if 0 in shape else default)
+    require(array is not None, f"array {name!r} is missing")
+    require(array.dtype == np.float64 and array.shape == shape, f"array {name!r} has another type or shape")
+    return array
+
+
+def _check_cells(cells: Any, exposures: Any, window: int) -> None:
+    """Refuse counters that contradict each other."""
     require(bool(((exposures >= 0.0) & (exposures == np.floor(exposures))).all()), "its exposures are no counts")
     require(bool((exposures[1] <= exposures[0]).all()), "more exposures were resolved than shown")
-    if not bandit._is_contextual:
-        size = bandit._model.newcomer().size
-        bandit._model.check_statistics(statistics[2 : 2 + size, is_live], require)
     for name, value in zip(_CELLS, cells.tolist(), strict=True):
         may_be_nan = name in ("landmark", "latest")
         require(np.isfinite(value) or (may_be_nan and np.isnan(value)), f"its {name} is not a number")
         require(may_be_nan or (value >= 0.0 and value == np.floor(value)), f"its {name} is not a count")
     require(cells[3] == (exposures[0] - exposures[1]).sum(), "its exposures contradict their sum")
-    require(max(cells[4:]) <= ring.shape[1], "its window is longer than its policy's")
-    occupy(table, blocks, bandit._arms.live_handles(), np.zeros((rows, 1)), np.zeros(blocks.shape[1]))
-    table[SHOWN : RESOLVED + 1, :columns] = statistics[:2]
-    table[FIRST:, :columns] = statistics[2:]
-    blocks[:columns] = arrays["blocks"]
-    shared[:] = arrays["shared"]
-    ring[:] = arrays["window"]
-    table[list(_CELLS.values()), -1] = cells
+    require(max(cells[4:]) <= window, "its window is longer than its policy's")
 
 
 def _take_shown(bandit: Bandit, values: dict[str, Any], arrays: dict[str, Any]) -> None:
     """Check and take over the exposures that await feedback."""
-    shown = take(values, "shown", lambda v: isinstance(v, list), "a list")
-    handles: Any = arrays.get("shown_handles")
-    counts: Any = arrays.get("shown_counts")
+    shown = values.get("shown", [])
+    require(isinstance(shown, list), "its exposures are no list")
+    handles: Any = arrays.get("shown_handles", np.zeros(0, np.int64))
+    counts: Any = arrays.get("shown_counts", np.zeros(0))
     is_pair = [isinstance(p, list) and len(p) == 2 and type(p[0]) is float and _is_count(p[1]) for p in shown]
     require(all(is_pair), "its exposures are not pairs of a time and a count")
-    require(handles is not None and handles.dtype == np.int64 and handles.ndim == 1, "its exposures have no arms")
-    require(counts is not None and counts.dtype == np.float64 and counts.ndim == 1, "its exposures have no counts")
+    require(handles.dtype == np.int64 and handles.ndim == 1, "its exposures have no arms")
+    require(counts.dtype == np.float64 and counts.ndim == 1, "its exposures have no counts")
     require(sum(size for _, size in shown) == handles.size == counts.size, "its exposures contradict each other")
     require(bool((np.isfinite(counts) & (handles >= 0)).all()), "its exposures are out of range")
     start = 0
@@ -160,62 +167,20 @@ def _configured(kind: Any, config: Any, what: str) -> Any:
         require(False, f"its {what} is not one of this version ({type(error).__name__})")
 
 
-def _arms(values: dict[str, Any], arrays: dict[str, Any]) -> Arms:
-    arms = Arms()
-    for name, dtype in (("statistics", "f8"), ("uids", "u8"), ("generations", "i8"), ("tombstones", "u8")):
-        require(
-            name in arrays and arrays[name].dtype == np.dtype(dtype), f"array {name!r} is missing or of another type"
-        )
-    ids = take(values, "ids", lambda v: isinstance(v, list), "a list")
-    order = take(values, "order", lambda v: isinstance(v, list), "a list")
-    free = take(values, "free", lambda v: isinstance(v, list), "a list")
-    try:
-        arms.ids = [None if id is None else checked_id(id, "id") for id in ids]
-    except ValueError as error:
-        require(False, str(error))
-    live = [column for column, id in enumerate(arms.ids) if id is not None]
-    vacant = [column for column, id in enumerate(arms.ids) if id is None]
-    require(_sorted_counts(order) == live and _sorted_counts(free) == vacant, "its columns contradict its ids")
-    require(len({arms.ids[column] for column in live}) == len(live), "an id stands twice")
-    generations = arrays["generations"]
-    require(generations.shape == (len(ids),) and arrays["uids"].shape == (len(ids),), "its columns contradict its ids")
-    uids, tombstones = arrays["uids"], arrays["tombstones"]
-    require(tombstones.ndim == 1, "its tombstones are no list")
-    require(np.unique(uids[live]).size == len(live), "two arms have one uid")
-    require(not np.isin(uids[live], tombstones).any(), "a live arm is among its tombstones")
-    require(bool(((generations >= 0) & (generations < 1 << 31)).all()), "a generation is out of range")
-    arms.generations = generations.tolist()
-    arms.free = free
-    arms.tombstones = dict.fromkeys(arrays["tombstones"].tolist())
-    paused = take(
-        values, "paused", lambda v: isinstance(v, list) and all(c in live for c in v), "a list of live columns"
-    )
-    arms.paused = {arms.ids[column] for column in paused}
-    arms.tombstones_dropped = take(values, "tombstones_dropped", _is_count, "a count")
-    handles = np.array([column | arms.generations[column] << 32 for column in order], np.int64)
-    arms.publish([arms.ids[column] for column in order], handles)
-    return arms
-
-
 def _is_count(value: Any, largest: int = 2**53) -> bool:
     return type(value) is int and 0 <= value <= largest
 
 
-def _sorted_counts(values: list[Any]) -> list[int]:
-    return sorted(values) if all(type(value) is int for value in values) else [-1]
-
-
 def _from_1(fields: dict[str, Any]) -> None:
-    """Format 1 knew no pauses, exposures, changes or times, and only models of two evidence rows."""
+    """Format 1 knew no pauses, exposures, changes or times, only Beta, and left nothing out."""
     values, arrays = fields["values"], fields["arrays"]
-    statistics: Any = arrays.get("statistics")
+    statistics: Any = arrays.pop("statistics", None)
     require(statistics is not None and statistics.ndim == 2, "its statistics are missing")
     events = take(values, "updates", _is_count, "a count")
     fields["config"] = {"policy": fields["config"], "change_detector": None}
-    values.update(paused=[], changes=[], shown=[])
-    arrays["statistics"] = np.concatenate([np.zeros((2, statistics.shape[1])), statistics])
+    values.update(paused=[], changes=[])
+    arrays["prior"], arrays["evidence"] = statistics[:2], statistics[2:]
     arrays["cells"] = np.array([events, np.nan, np.nan, 0.0, 0.0, 0.0])
-    arrays["shown_handles"], arrays["shown_counts"] = np.zeros(0, np.int64), np.zeros(0)
 
 
 _MIGRATIONS = {1: _from_1}

@@ -1,0 +1,81 @@
+"""The arms' part of a checkpoint: ids, columns, generations, tombstones. What is as in a new bandit is left out."""
+
+from types import NoneType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .arms import Arms, checked_id, uid_array
+from .checkpoint import require, take
+
+_PLAIN: tuple[set[type], ...] = ({str}, {NoneType}, {str, NoneType}, set())  # types of ids that need no second look
+
+
+def save_arms(arms: Arms, values: dict[str, Any], arrays: dict[str, Any]) -> None:
+    """Write the arms as they are now; the owner holds its lock."""
+    values["ids"] = list(arms.ids)
+    values["tombstones_dropped"] = arms.tombstones_dropped
+    values["paused"] = [arms.handle_of[id] & 0xFFFF_FFFF for id in arms.ids if id in arms.paused]
+    if arms.free or arms.tombstones or arms.tombstones_dropped:  # else columns were taken in order
+        values["order"] = [handle & 0xFFFF_FFFF for handle in arms.handle_of.values()]
+        values["free"] = list(arms.free)
+        arrays["generations"] = np.array(arms.generations, np.int64)
+        arrays["tombstones"] = uid_array(arms.tombstones, len(arms.tombstones))
+
+
+def load_arms(values: dict[str, Any], arrays: dict[str, Any]) -> Arms:
+    """Check the arms, and build them."""
+    arms = Arms()
+    arms.ids = _ids(take(values, "ids", lambda v: isinstance(v, list), "a list"))
+    size = len(arms.ids)
+    is_live = np.array([id is not None for id in arms.ids], bool) if None in arms.ids else np.ones(size, bool)
+    live = np.flatnonzero(is_live)
+    order = _columns(values.get("order", list(range(size))))
+    free = _columns(values.get("free", []))
+    has_all = np.array_equal(np.sort(order), live) and np.array_equal(np.sort(free), np.flatnonzero(~is_live))
+    require(has_all, "its columns contradict its ids")
+    generations = _array(arrays, "generations", np.int64, np.zeros(size, np.int64))
+    tombstones = _array(arrays, "tombstones", np.uint64, np.zeros(0, np.uint64))
+    uids = _array(arrays, "uids", np.uint64, None)
+    require(generations.shape == (size,) and uids.shape == (size,), "its columns contradict its ids")
+    require(tombstones.ndim == 1, "its tombstones are no list")
+    require(bool(((generations >= 0) & (generations < 1 << 31)).all()), "a generation is out of range")
+    require(np.unique(uids[live]).size == live.size, "two arms have one uid")
+    require(not tombstones.size or not np.isin(uids[live], tombstones).any(), "a live arm is among its tombstones")
+    names = arms.ids if order.size == size and (order[1:] > order[:-1]).all() else [arms.ids[i] for i in order.tolist()]
+    arms.handle_of = dict(zip(names, (order | generations[order] << 32).tolist(), strict=True))  # type: ignore[arg-type]
+    require(len(arms.handle_of) == live.size, "an id stands twice")
+    arms.generations = generations.tolist()
+    arms.free = free.tolist()
+    arms.tombstones = dict.fromkeys(tombstones.tolist())
+    is_count = lambda v: type(v) is int and 0 <= v <= 2**53  # noqa: E731
+    arms.tombstones_dropped = take(values, "tombstones_dropped", is_count, "a count")
+    paused = _columns(take(values, "paused", lambda v: isinstance(v, list), "a list of live columns"))
+    require(bool(np.isin(paused, live).all()), "its paused is not a list of live columns")
+    arms.paused = {arms.ids[column] for column in paused.tolist()}
+    return arms
+
+
+def _ids(ids: list[Any]) -> list[Any]:
+    if set(map(type, ids)) in _PLAIN:
+        return ids
+    try:
+        return [None if id is None else checked_id(id, "id") for id in ids]
+    except ValueError as error:
+        require(False, str(error))
+        raise
+
+
+def _columns(values: Any) -> NDArray[np.int64]:
+    """Columns as an array; what is no list of them becomes one that contradicts everything."""
+    is_list = isinstance(values, list) and set(map(type, values)) <= {int}
+    if not is_list or (values and not 0 <= min(values) <= max(values) < 1 << 32):
+        return np.array([-1])
+    return np.array(values, np.int64)
+
+
+def _array(arrays: dict[str, Any], name: str, dtype: Any, default: Any) -> NDArray[Any]:
+    array: Any = arrays.get(name, default)
+    require(array is not None and array.dtype == np.dtype(dtype), f"array {name!r} is missing or of another type")
+    return array  # type: ignore[no-any-return]
