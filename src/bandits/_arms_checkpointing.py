@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .arms import Arms, checked_id, uid_array
+from .arms import Arms, are_distinct, checked_id, uid_array
 from .checkpoint import require, take
 
 _PLAIN: tuple[set[type], ...] = ({str}, {NoneType}, {str, NoneType}, set())  # types of ids that need no second look
@@ -16,7 +16,7 @@ def save_arms(arms: Arms, values: dict[str, Any], arrays: dict[str, Any]) -> Non
     """Write the arms as they are now; the owner holds its lock."""
     values["ids"] = list(arms.ids)
     values["tombstones_dropped"] = arms.tombstones_dropped
-    values["paused"] = [arms.handle_of[id] & 0xFFFF_FFFF for id in arms.ids if id in arms.paused]
+    values["paused"] = sorted(arms.handle_of[id] & 0xFFFF_FFFF for id in arms.paused)
     if arms.free or arms.tombstones or arms.tombstones_dropped:  # else columns were taken in order
         values["order"] = [handle & 0xFFFF_FFFF for handle in arms.handle_of.values()]
         values["free"] = list(arms.free)
@@ -31,7 +31,7 @@ def load_arms(values: dict[str, Any], arrays: dict[str, Any]) -> Arms:
     size = len(arms.ids)
     is_live = np.array([id is not None for id in arms.ids], bool) if None in arms.ids else np.ones(size, bool)
     live = np.flatnonzero(is_live)
-    order = _columns(values.get("order", list(range(size))))
+    order = _columns(values["order"]) if "order" in values else np.arange(size)
     free = _columns(values.get("free", []))
     has_all = np.array_equal(np.sort(order), live) and np.array_equal(np.sort(free), np.flatnonzero(~is_live))
     require(has_all, "its columns contradict its ids")
@@ -41,7 +41,7 @@ def load_arms(values: dict[str, Any], arrays: dict[str, Any]) -> Arms:
     require(generations.shape == (size,) and uids.shape == (size,), "its columns contradict its ids")
     require(tombstones.ndim == 1, "its tombstones are no list")
     require(bool(((generations >= 0) & (generations < 1 << 31)).all()), "a generation is out of range")
-    require(np.unique(uids[live]).size == live.size, "two arms have one uid")
+    require(are_distinct(uids[live]), "two arms have one uid")
     require(not tombstones.size or not np.isin(uids[live], tombstones).any(), "a live arm is among its tombstones")
     names = arms.ids if order.size == size and (order[1:] > order[:-1]).all() else [arms.ids[i] for i in order.tolist()]
     arms.handle_of = dict(zip(names, (order | generations[order] << 32).tolist(), strict=True))  # type: ignore[arg-type]

@@ -229,6 +229,12 @@ class Arms:
             return False
 
 
+def are_distinct(values: NDArray[Any]) -> bool:
+    """Whether no value stands twice; by sorting, which is quicker than `np.unique`."""
+    ordered = np.sort(values)
+    return not (ordered[1:] == ordered[:-1]).any()
+
+
 def uid_array(uids: Iterable[int], count: int) -> NDArray[np.uint64]:
     """Pack uids for kernels, uint64 `[count]`."""
     return np.fromiter(uids, np.uint64, count)
