@@ -186,3 +186,189 @@ def beta_beats(a, b, c, d):
     i = np.arange(a)
     logs = special.betaln(c + i, b + d) - np.log(b + i) - special.betaln(1 + i, b) - special.betaln(c, d)
     return np.exp(logs).sum()
+
+
+def normals(ids, key):
+    """Standard normals of a decision, by inversion of each arm's uniform."""
+    return stats.norm.isf([uniform(key, uid64(id)) for id in ids])
+
+
+class Ridge:
+    """Ridge regression by its definition; the evidence may count half after each half-life, the ridge never does."""
+
+    def __init__(self, d, ridge, half_life=math.inf):
+        self.d, self.ridge, self.half_life = d, ridge, half_life
+        self.events, self.known = [], None
+
+    def update(self, x, reward, weight=1.0, at=0.0):
+        self.known = None
+        self.events.append((np.asarray(x, dtype=float), reward, weight, at))
+
+    def normal_equations(self, now=0.0):
+        if self.known is None or self.known[0] != now:
+            evidence, moment = np.zeros((self.d, self.d)), np.zeros(self.d)
+            for x, reward, weight, at in self.events:
+                w = weight * 0.5 ** ((now - at) / self.half_life)
+                evidence += w * np.outer(x, x)
+                moment += w * reward * x
+            self.known = now, evidence, moment
+        return self.known[1:]
+
+    def predict(self, x, now=0.0, ridge=None):
+        """Means and variances at the rows of x."""
+        evidence, moment = self.normal_equations(now)
+        a, x = evidence + (ridge or self.ridge) * np.eye(self.d), np.atleast_2d(x)
+        return x @ np.linalg.solve(a, moment), np.sum(x * np.linalg.solve(a, x.T).T, axis=1)
+
+    def covariance(self, x):
+        """Covariance of the predictions at the rows of x."""
+        evidence, _ = self.normal_equations()
+        return x @ np.linalg.solve(evidence + self.ridge * np.eye(self.d), x.T)
+
+    def predict_by_orthogonal_factors(self, x):
+        """The same, from the design itself: only the root of the condition number is lost."""
+        roots = np.sqrt([w for _, _, w, _ in self.events])
+        design = np.vstack([roots[:, None] * [x for x, *_ in self.events], math.sqrt(self.ridge) * np.eye(self.d)])
+        q, r = np.linalg.qr(design)
+        theta = np.linalg.solve(r, q.T @ np.append(roots * [reward for _, reward, *_ in self.events], np.zeros(self.d)))
+        return x @ theta, np.sum(np.linalg.solve(r.T, np.atleast_2d(x).T) ** 2, axis=0)
+
+
+class Hybrid:
+    """Li et al. (2010), Algorithm 2 line by line, with weights and a ridge."""
+
+    def __init__(self, ids, d, m, ridge):
+        self.a0, self.b0 = ridge * np.eye(m), np.zeros(m)
+        self.a = {id: ridge * np.eye(d) for id in ids}
+        self.big_b = {id: np.zeros((d, m)) for id in ids}
+        self.b = {id: np.zeros(d) for id in ids}
+
+    def update(self, id, x, z, reward, weight):
+        self._add_own_part(id, 1.0)
+        self.a[id] += weight * np.outer(x, x)
+        self.big_b[id] += weight * np.outer(x, z)
+        self.b[id] += weight * reward * x
+        self.a0 += weight * np.outer(z, z)
+        self.b0 += weight * reward * z
+        self._add_own_part(id, -1.0)
+
+    def _add_own_part(self, id, sign):
+        self.a0 += sign * self.big_b[id].T @ np.linalg.solve(self.a[id], self.big_b[id])
+        self.b0 += sign * self.big_b[id].T @ np.linalg.solve(self.a[id], self.b[id])
+
+    def predict(self, id, x, z):
+        inv0, inv, big_b = np.linalg.inv(self.a0), np.linalg.inv(self.a[id]), self.big_b[id]
+        beta = inv0 @ self.b0
+        theta = inv @ (self.b[id] - big_b @ beta)
+        variance = z @ inv0 @ z - 2 * z @ inv0 @ big_b.T @ inv @ x
+        variance += x @ inv @ x + x @ inv @ big_b @ inv0 @ big_b.T @ inv @ x
+        return z @ beta + x @ theta, variance
+
+
+def joint_row(arm, arms, x, z):
+    """Design row of the hybrid model as one regression over (beta, theta_1, ..., theta_K)."""
+    own = np.zeros((arms, len(x)))
+    own[arm] = x
+    return np.concatenate([z, own.ravel()])
+
+
+def decayed(events, half_life, now):
+    """Events (reward, weight, time) as (reward, weight now)."""
+    return [(reward, weight * 0.5 ** ((now - at) / half_life)) for reward, weight, at in events]
+
+
+def student_of(prior, events):
+    """Murphy (2007), normal-inverse-gamma: degrees of freedom, location and scale of the mean's Student law."""
+    mean, strength, shape, rate = prior
+    n = math.fsum(w for _, w in events)
+    if n > 0:
+        x = math.fsum(w * r for r, w in events) / n
+        squares = math.fsum(w * (r - x) ** 2 for r, w in events)
+        rate += squares / 2 + strength * n * (x - mean) ** 2 / (2 * (strength + n))
+        mean, strength, shape = (strength * mean + n * x) / (strength + n), strength + n, shape + n / 2
+    return 2 * shape, mean, math.sqrt(rate / (shape * strength))
+
+
+def gamma_of(prior, events):
+    """Shape and rate of a Gamma posterior of a rate."""
+    return prior[0] + math.fsum(w * r for r, w in events), prior[1] + math.fsum(w for _, w in events)
+
+
+def bayes_tail(events, c):
+    """`1 / (t (ln t)^c)` of Bayes-UCB, at most 1/2."""
+    t = events + 1
+    return min(0.5, 1 / (t * max(math.log(t), 1.0) ** c))
+
+
+def kl_poisson(p, q):
+    return float(q - p + special.xlogy(p, p / q))
+
+
+def kl_upper_poisson(p, level):
+    if level <= 0:
+        return p
+    high = p + level + math.sqrt(2 * p * level) + 1.0  # Bernstein's bound: kl there is beyond the level
+    return optimize.brentq(lambda q: kl_poisson(p, q) - level, max(p, 1e-300), high, xtol=1e-15, rtol=1e-15)
+
+
+def moments_of(events):
+    """Weight, mean and mean square about it of (reward, weight)."""
+    n = math.fsum(w for _, w in events)
+    mean = math.fsum(w * r for r, w in events) / n
+    return n, mean, math.fsum(w * (r - mean) ** 2 for r, w in events) / n
+
+
+def kl_level(total, c):
+    log_t = math.log(max(total, 1.0))
+    return log_t + (c * math.log(log_t) if log_t > 1 else 0.0)
+
+
+def exp3_chances(sums, gamma, eta):
+    e = [math.exp(eta * (s - max(sums))) for s in sums]
+    return [(1 - gamma) * x / math.fsum(e) + gamma / len(e) for x in e]
+
+
+def race_chances(rates, k):
+    """P(i among the k first) of exponential clocks, over all orders: Plackett and Luce."""
+    if k == 0:
+        return np.zeros(len(rates))
+    chances = np.zeros(len(rates))
+    for i, rate in enumerate(rates):
+        rest = [j for j in range(len(rates)) if j != i]
+        p = rate / math.fsum(rates)
+        chances[i] += p
+        chances[rest] += p * race_chances([rates[j] for j in rest], k - 1)
+    return chances
+
+
+def epsilon_greedy_chances(count, epsilon, k):
+    """P(taken) of the best arm, of the second, ...: over every course of the k slots."""
+    chances = np.zeros(count)
+
+    def fill(left, slots, weight):
+        if slots:
+            for position, arm in enumerate(left):
+                p = weight * (epsilon / len(left) + (1 - epsilon) * (position == 0))
+                chances[arm] += p
+                fill(left[:position] + left[position + 1 :], slots - 1, p)
+
+    fill(list(range(count)), k, 1.0)
+    return chances
+
+
+def top_two_choice(draw, beta, rounds, rng):
+    """One choice from `draw()`, the scores of all arms."""
+    leader = int(draw().argmax())
+    if rng.random() < beta:
+        return leader
+    for _ in range(rounds):
+        scores = draw()
+        if scores.argmax() != leader:
+            return int(scores.argmax())
+    return int(scores.argsort()[-2])
+
+
+def frequencies_fit(counts, n, chances):
+    """Whether each count is one of Binomial(n, chance): exact tails, beyond the one-sided 5 sigma of a normal."""
+    tails = np.minimum(stats.binom.cdf(counts, n, chances), stats.binom.sf(np.asarray(counts) - 1, n, chances))
+    return bool((tails > stats.norm.sf(5)).all())

@@ -8,7 +8,7 @@ is always in the cache; choosing refreshes the group and compares, and computes 
 import math
 
 from ._bounds import constant_of
-from ._decay import backward_scale, note_time
+from ._decay import backward_scale
 from ._families import center_of, spread_of
 from ._numba import kernel
 from ._table import (
@@ -72,7 +72,6 @@ def _scale(table: Table, now: float) -> float:
     """What forward weights are worth now; where that changes, every flag is set."""
     if not table[HALF_LIFE, -1] > 0.0:
         return 1.0
-    note_time(table, now)
     scale = backward_scale(table, now)
     if table[SCALE, -1] != scale:
         table[SCALE, -1] = scale

@@ -49,18 +49,15 @@ def forward_weight(table: Table, at: float) -> float:
 
 @kernel
 def backward_scale(table: Table, now: float) -> float:
-    """Factor from forward weights to what they are worth at `now` (NaN: at the latest time known); 1 without decay."""
+    """Factor from forward weights to what they are worth at `now`; 1 without decay.
+
+    At the latest time known where that is later, and where `now` is NaN: no event counts more than it did.
+    """
     half_life = table[HALF_LIFE, -1]
     if half_life <= 0.0:
         return 1.0
-    if math.isnan(now):
+    if not now > table[LATEST, -1]:
         now = table[LATEST, -1]
     if math.isnan(now) or math.isnan(table[LANDMARK, -1]):
         return 1.0
     return float(2.0 ** (table[LANDMARK, -1] - now / half_life))
-
-
-@kernel
-def landmark_move(table: Table, at: float) -> float:
-    """Whole half-lives by which the landmark must move for an event of time `at`."""
-    return float(math.floor(at / table[HALF_LIFE, -1]) - table[LANDMARK, -1])

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ._decay import note_time
 from ._inputs import checked_int
 from ._numba import kernel
 from ._random import ArmId, fold_in
-from ._table import BELIEF, EVENTS, STALE, Handles, Table, Uids
+from ._table import BELIEF, EVENTS, STALE, Handles, State, Table, Uids
 from .models._linear_base import pick_columns, private_table
 from .records import Decision
 
@@ -44,21 +45,31 @@ def checked_k(k: Any, candidates: int) -> int:
 
 
 def terms(
-    bandit: Bandit, handles: Handles, uids: Uids, contexts: Table | None, key: int, now: float, *, draws: bool
+    bandit: Bandit, state: State, handles: Handles, contexts: Table | None, key: int, now: float, *, draws: bool
 ) -> tuple[Table, Handles, Uids, float] | None:
     """What the kernels of the rule get for a contextual model: a private table, columns and uids; None when stale."""
-    policy, model, state = bandit.policy, bandit._model, bandit._state
+    policy, model = bandit.policy, bandit._model
     private = private_table(handles.size, state, model.family)
     if model.fill(private, state, handles, contexts, key, now, policy.width, draws) == STALE:
         return None
     own = np.empty(handles.size, np.uint64)
-    pick_columns(handles, uids, own)
+    pick_columns(handles, bandit._uids, own)
     return private, np.arange(handles.size), own, 0.0
+
+
+def readable(bandit: Bandit, handles: Handles) -> State:
+    """The state for a read-out, which must change nothing: a copy where reading at a later time adds the ridge anew."""
+    state = bandit._state
+    if not (bandit._is_contextual and bandit._is_timed):
+        return state
+    blocks = state.blocks.copy() if state.blocks.shape[1] else state.blocks
+    return state._replace(blocks=blocks, shared=state.shared.copy())
 
 
 def run(
     bandit: Bandit,
     rule: Any,
+    state: State,
     handles: Handles,
     version: float,
     contexts: Table | None,
@@ -67,10 +78,9 @@ def run(
     *out: Any,
 ) -> int:
     """Run a kernel of the rule; answer its status."""
-    state, uids = bandit._state, bandit._uids
-    table: Table = state.table
+    table, uids = state.table, bandit._uids  # in this order: growth publishes uids first
     if contexts is not None:
-        private = terms(bandit, handles, uids, contexts, key, now, draws=bandit.policy.draws)
+        private = terms(bandit, state, handles, contexts, key, now, draws=bandit.policy.draws)
         if private is None:
             return STALE
         table, handles, uids, version = private
@@ -107,16 +117,14 @@ def decide(
             if dropped and contexts.shape[0] > 1:
                 contexts = _kept(bandit, ids, rows, contexts)
         if n < 0:
+            if bandit._is_timed and now == now:
+                note_time(bandit._table, now)
             n = count(bandit._counter, 1)
             key = fold_in(bandit._base, n)
         positions, scores = np.empty(k, np.int64), np.empty(k)
         if k == 0:  # all candidates are paused
             break
-        if contexts is not None:
-            status = run(bandit, bandit._best, handles, version, contexts, key, now, positions, scores)
-        else:
-            table, uids = bandit._table, bandit._uids  # in this order: growth publishes uids first
-            status = bandit._best(table, handles, uids, key, version, now, *bandit._numbers, positions, scores)
+        status = run(bandit, bandit._best, bandit._state, handles, version, contexts, key, now, positions, scores)
         if status != STALE:
             break
         with bandit._lock:  # wait for the change to be published
@@ -156,7 +164,8 @@ def inclusion(bandit: Bandit, handles: Handles, contexts: Table | None, k: int, 
     with bandit._lock:
         if policy.is_deterministic:
             positions, scores = np.empty(k, np.int64), np.empty(k)
-            if run(bandit, bandit._best, handles, -1.0, contexts, 0, now, positions, scores) == STALE:
+            state = readable(bandit, handles)
+            if run(bandit, bandit._best, state, handles, -1.0, contexts, 0, now, positions, scores) == STALE:
                 bandit._check_current(handles)
             out = np.zeros(handles.size)
             out[positions] = 1.0
@@ -174,7 +183,7 @@ def inclusion(bandit: Bandit, handles: Handles, contexts: Table | None, k: int, 
                     f"draws of the model {model.kind!r} move together: their propensities have no exact integral; "
                     "use the model 'linear', or EpsilonGreedy or LinUCB with this one"
                 )
-            private = terms(bandit, handles, bandit._uids, contexts, 0, now, draws=False)
+            private = terms(bandit, readable(bandit, handles), handles, contexts, 0, now, draws=False)
             assert private is not None
             beliefs = np.ascontiguousarray(private[0][3:6, :-1])
     out = policy.inclusion(beliefs, model.family, uids, k)

@@ -101,8 +101,15 @@ def check_batch(table: Table, handles: Handles, rewards: Table, weights: Table) 
 def update_batch(table: Table, handles: Handles, rewards: Table, weights: Table, start: int, stop: int) -> None:
     """Learn the checked events start ... stop - 1 of a bandit that forgets nothing."""
     step = 1 if weights.size > 1 else 0
-    for i in range(start, stop):
-        _add(table, handles[i] & 0xFFFF_FFFF, rewards[i], weights[i * step])
+    model = table[MODEL, -1]
+    if table[PENDING, -1] > 0.0:
+        for i in range(start, stop):
+            _add(table, handles[i] & 0xFFFF_FFFF, rewards[i], weights[i * step])
+    else:  # without a look at each arm's exposures, four times as fast
+        for i in range(start, stop):
+            column = handles[i] & 0xFFFF_FFFF
+            add(model, table, column, rewards[i], weights[i * step])
+            table[DIRTY, column >> GROUP_BITS] = 1.0
     table[EVENTS, -1] += stop - start
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ._beliefs import gather
+from ._decay import note_time
 from ._deciding import checked_k, count
 from ._inputs import checked_int, checked_now
 from ._random import ArmId, fold_in_many
@@ -42,6 +43,8 @@ def select_many(
     with bandit._lock:
         requests = _requests(bandit, lists, k, size)
         rows = _contexts(bandit, lists, requests.offers, contexts) if bandit._is_contextual else None
+        if bandit._is_timed and now is not None:
+            note_time(bandit._table, time)
         private = _private(bandit, requests, time, rows)
         first = count(bandit._counter, size)
         if now is not None:

@@ -552,11 +552,27 @@ class Bandit:
             handles = self._candidates(candidates)
             contexts = _updating.checked_contexts(self, context, handles.size)
             if contexts is not None:
-                private = _deciding.terms(self, handles, self._uids, contexts, 0, time, draws=False)
+                state = _deciding.readable(self, handles)
+                private = _deciding.terms(self, state, handles, contexts, 0, time, draws=False)
                 assert private is not None
                 return private[0][3, :-1].copy()
             means: Table = self._model.mean(self._state, handles, time)
             return means
+
+    def evidence(self, candidates: Iterable[ArmId] | None = None, *, now: float | None = None) -> Table:
+        """Mean reward, the weight behind it and the variance of a reward, without the prior, `[3, C]`; changes nothing.
+
+        Raises
+        ------
+        ValueError
+            For linear models, whose evidence is a regression.
+        """
+        if self._is_contextual:
+            raise ValueError(f"the model {self._model.kind!r} keeps a regression, not means; use `mean(context=...)`")
+        time = _NAN if now is None else checked_now(now, self._now)
+        with self._lock:
+            evidence: Table = self._model.evidence(self._state, self._candidates(candidates), time)
+            return evidence
 
     def scores(
         self, candidates: Iterable[ArmId] | None = None, *, context: Any = None, now: float | None = None
@@ -568,7 +584,8 @@ class Bandit:
             contexts = _updating.checked_contexts(self, context, handles.size)
             key = fold_in(self._base, int(self._counter[0]))
             out = np.empty(handles.size)
-            _deciding.run(self, self.policy.scores, handles, -1.0, contexts, key, time, out)
+            state = _deciding.readable(self, handles)
+            _deciding.run(self, self.policy.scores, state, handles, -1.0, contexts, key, time, out)
             return out
 
     def _candidates(self, candidates: Iterable[ArmId] | None) -> Handles:
@@ -581,6 +598,10 @@ class Bandit:
         return float(self._table[VERSION, -1])
 
     # state
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Make an exact twin, as `from_bytes(to_bytes())` does."""
+        return self.from_bytes(self.to_bytes())
 
     def to_bytes(self) -> bytes:
         """Write a checkpoint: policy, arms, evidence, seed and counters."""

@@ -74,23 +74,40 @@ class LinearModel(BaseModel):
         ValueError
             For another shape, and for an entry that is not a number of size up to 1e6.
         """
+        if type(context) is np.ndarray and context.dtype == np.float64 and context.flags.carray:
+            array = context
+        else:
+            array = self._numbers(context, count, what)
+        if array.shape != (self.width,) and array.shape != (count, self.width):
+            raise ValueError(f"{what} must have shape ({self.width},) or ({count}, {self.width}); got {array.shape}")
+        out = array.reshape(-1, self.width)
+        if not is_bounded(out):
+            place = tuple(np.argwhere(~(np.abs(out) <= MAX_FEATURE))[0].tolist())
+            where = f"[{place[1]}]" if array.ndim == 1 else f"[{place[0]}, {place[1]}]"
+            raise ValueError(f"{what}{where} = {out[place]} is not in [-{MAX_FEATURE:g}, {MAX_FEATURE:g}]")
+        return out
+
+    def _numbers(self, context: Any, count: int, what: str) -> NDArray[np.float64]:
+        """Return what is no plain array of floats as one."""
         if context is None:
             raise ValueError(f"the model {self.kind!r} needs a context of {self.width} features; pass `{what}=`")  # type: ignore[attr-defined]
         try:
             array: NDArray[Any] = np.asarray(context)
-        except ValueError:
+        except ValueError:  # rows of different lengths
             array = np.empty(0, object)
         if array.dtype.kind not in "biuf":
             raise ValueError(f"{what} must be numbers, [{self.width}] or [{count}, {self.width}]; got {array.dtype}")
-        if array.shape not in ((self.width,), (count, self.width)):
-            raise ValueError(f"{what} must have shape ({self.width},) or ({count}, {self.width}); got {array.shape}")
-        out = np.require(array.reshape(-1, self.width), np.float64, ["C", "A", "W"])
-        bad = ~(np.abs(out) <= MAX_FEATURE)
-        if bad.any():
-            place = np.argwhere(bad)[0]
-            where = f"[{place[1]}]" if array.ndim == 1 else f"[{place[0]}, {place[1]}]"
-            raise ValueError(f"{what}{where} = {out[tuple(place)]} is not in [-{MAX_FEATURE:g}, {MAX_FEATURE:g}]")
-        return out
+        return np.require(array, np.float64, ["C", "A", "W"])
+
+
+@kernel
+def is_bounded(contexts: Table) -> bool:
+    """Whether all entries are numbers of size up to MAX_FEATURE."""
+    is_good = True
+    for i in range(contexts.shape[0]):
+        for j in range(contexts.shape[1]):
+            is_good &= abs(contexts[i, j]) <= MAX_FEATURE
+    return is_good
 
 
 def private_table(count: int, state: State, family: int) -> Table:

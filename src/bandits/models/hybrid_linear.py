@@ -150,7 +150,7 @@ def learn_one(
     ridge: float,
 ) -> int:
     """Learn one event; answer a status."""
-    status = check_event(table, handle, reward, weight, context)
+    status = check_event(table, handle, reward, weight)
     if status == OK:
         _add(table, blocks, shared, handle, reward, weight, context)
     return status

@@ -5,11 +5,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from .._decay import backward_scale, forward_weight, note_time
+from .._decay import backward_scale, forward_weight
 from .._linalg import block_width, decay_block, dot, learn_block, new_block, outer, refresh_block
 from .._numba import kernel
 from .._table import (
-    BAD_CONTEXT,
     BAD_REWARD,
     BAD_WEIGHT,
     EVENTS,
@@ -29,7 +28,7 @@ from .._table import (
     pending_of,
 )
 from ._base import Seconds
-from ._linear_base import MAX_FEATURE, LinearModel, write_belief
+from ._linear_base import LinearModel, write_belief
 
 MAX_REWARD = 1e9
 MAX_WEIGHT = 1e12
@@ -107,15 +106,6 @@ class Linear(LinearModel):
 
 
 @kernel
-def is_bounded(x: Table) -> bool:
-    """Whether all entries are numbers of size up to MAX_FEATURE."""
-    is_good = True
-    for i in range(x.size):
-        is_good &= abs(x[i]) <= MAX_FEATURE
-    return is_good
-
-
-@kernel
 def resolve(table: Table, column: int) -> None:
     """Take one exposure of the arm from those that await feedback."""
     if table[PENDING, -1] > 0.0 and table[RESOLVED, column] < table[SHOWN, column]:
@@ -124,23 +114,22 @@ def resolve(table: Table, column: int) -> None:
 
 
 @kernel
-def check_event(table: Table, handle: int, reward: float, weight: float, context: Table) -> int:
-    """Status of an event with a context."""
+def check_event(table: Table, handle: int, reward: float, weight: float) -> int:
+    """Status of an event, its context apart."""
     if not is_current(table, handle):
         return STALE
     if not abs(reward) <= MAX_REWARD:
         return BAD_REWARD
     if not 0.0 <= weight <= MAX_WEIGHT:
         return BAD_WEIGHT
-    return OK if is_bounded(context) else BAD_CONTEXT
+    return OK
 
 
 @kernel
 def check_many(table: Table, handles: Handles, rewards: Table, weights: Table) -> tuple[int, int]:
-    """Status and position of the first event of a batch that cannot be learnt, or (OK, -1); contexts are checked."""
-    nothing = np.zeros(0)
+    """Status and position of the first event of a batch that cannot be learnt, or (OK, -1)."""
     for i in range(handles.size):
-        status = check_event(table, handles[i], rewards[i], weights[i if weights.size > 1 else 0], nothing)
+        status = check_event(table, handles[i], rewards[i], weights[i if weights.size > 1 else 0])
         if status != OK:
             return status, i
     return OK, -1
@@ -167,7 +156,7 @@ def learn_one(
     ridge: float,
 ) -> int:
     """Learn one event; answer a status. `at` is NaN for the latest time known."""
-    status = check_event(table, handle, reward, weight, context)
+    status = check_event(table, handle, reward, weight)
     if status != OK:
         return status
     factor = forward_weight(table, at)
@@ -218,7 +207,6 @@ def fill(
     """Write mean and `width` times the deviation of each candidate into rows P and Q; answer a status."""
     if first_stale(table, handles) >= 0:
         return STALE
-    note_time(table, now)
     scale = backward_scale(table, now)
     d = contexts.shape[1]
     packed = d * (d + 1) // 2

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from .._decay import backward_scale, forward_weight, note_time
+from .._decay import backward_scale, forward_weight
 from .._linalg import decay_block, dot, inverse_factor, learn_block, new_block, outer, refresh_block
 from .._numba import kernel
 from .._table import EVENTS, FAR_AHEAD, LANDMARK, OK, STALE, Handles, State, Table, first_stale, pending_of
@@ -100,7 +100,7 @@ def learn_one(
     ridge: float,
 ) -> int:
     """Learn one event; answer a status. `at` is NaN for the latest time known."""
-    status = check_event(table, handle, reward, weight, context)
+    status = check_event(table, handle, reward, weight)
     if status != OK:
         return status
     factor = forward_weight(table, at)
@@ -151,7 +151,6 @@ def fill(
     """Write mean and `width` times the deviation of each candidate, or its draw, into rows P and Q; answer a status."""
     if first_stale(table, handles) >= 0:
         return STALE
-    note_time(table, now)
     scale = backward_scale(table, now)
     d = contexts.shape[1]
     packed = d * (d + 1) // 2

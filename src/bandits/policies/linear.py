@@ -46,7 +46,9 @@ class LinUCB(Policy):
     .. [1] L. Li, W. Chu, J. Langford and R. E. Schapire (2010), "A contextual-bandit approach to personalized news
        article recommendation", WWW.
 
-    Examples -------- One reward 1 at x = (1, 0): A = diag(2, 1), theta = (1/2, 0), so the score at x is 1/2 +
+    Examples
+    --------
+    One reward 1 at x = (1, 0): A = diag(2, 1), theta = (1/2, 0), so the score at x is 1/2 +
     sqrt(1/2); an untried arm's is sqrt(1) = 1.
 
     >>> from seedbed.bandits import Bandit, LinUCB
