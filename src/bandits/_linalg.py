@@ -18,6 +18,7 @@ import math
 import numpy as np
 
 from ._numba import kernel
+from ._simd import dot
 from ._table import Table
 
 REFRESH = 100
@@ -39,27 +40,6 @@ def new_block(features: int, ridge: float) -> Table:
 
 
 @kernel
-def dot(a: Table, start: int, b: Table, first: int, n: int) -> float:
-    """`sum a[start + i] b[first + i]`: in eight running sums, which the compiler adds at once."""
-    s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = 0.0
-    whole = n - n % 8
-    for i in range(0, whole, 8):
-        j, k = start + i, first + i
-        s0 += a[j] * b[k]
-        s1 += a[j + 1] * b[k + 1]
-        s2 += a[j + 2] * b[k + 2]
-        s3 += a[j + 3] * b[k + 3]
-        s4 += a[j + 4] * b[k + 4]
-        s5 += a[j + 5] * b[k + 5]
-        s6 += a[j + 6] * b[k + 6]
-        s7 += a[j + 7] * b[k + 7]
-    total = ((s0 + s4) + (s2 + s6)) + ((s1 + s5) + (s3 + s7))
-    for i in range(whole, n):
-        total += a[start + i] * b[first + i]
-    return total
-
-
-@kernel
 def outer(x: Table, out: Table) -> None:
     """Write x x' packed, entries off the diagonal doubled, so that `dot(inverse, out)` is `x' inverse x`."""
     at = 0
@@ -72,15 +52,12 @@ def outer(x: Table, out: Table) -> None:
 
 @kernel
 def times(block: Table, start: int, x: Table, out: Table) -> None:
-    """Write the product of the packed symmetric matrix at `start` with x."""
-    d = x.size
+    """Add the product of the packed symmetric matrix at `start` with x."""
     at = start
-    for i in range(d):
-        total = 0.0
+    for i in range(x.size):
         for j in range(i):
-            total += block[at + j] * x[j]
             out[j] += block[at + j] * x[i]
-        out[i] = total + block[at + i] * x[i]
+        out[i] += dot(block, at, x, 0, i + 1)
         at += i + 1
 
 

@@ -5,8 +5,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from .._linalg import block_width, dot, inverse_factor, learn_block, new_block, times
+from .._linalg import block_width, inverse_factor, learn_block, new_block, times
 from .._numba import kernel
+from .._simd import dot
 from .._table import EVENTS, OK, STALE, Handles, State, Table, first_stale, pending_of
 from ._linear_base import Features, LinearModel, draw_shared, write_belief
 from .linear import check_event, resolve

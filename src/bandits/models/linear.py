@@ -6,8 +6,9 @@ from typing import Any, Literal
 import numpy as np
 
 from .._decay import backward_scale, forward_weight
-from .._linalg import block_width, decay_block, dot, learn_block, new_block, outer, refresh_block
+from .._linalg import block_width, decay_block, learn_block, new_block, outer, refresh_block
 from .._numba import kernel
+from .._simd import dot
 from .._table import (
     BAD_REWARD,
     BAD_WEIGHT,

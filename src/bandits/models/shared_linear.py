@@ -6,8 +6,9 @@ from typing import Any, Literal
 import numpy as np
 
 from .._decay import backward_scale, forward_weight
-from .._linalg import decay_block, dot, inverse_factor, learn_block, new_block, outer, refresh_block
+from .._linalg import decay_block, inverse_factor, learn_block, new_block, outer, refresh_block
 from .._numba import kernel
+from .._simd import dot
 from .._table import EVENTS, FAR_AHEAD, LANDMARK, OK, STALE, Handles, State, Table, first_stale, pending_of
 from ._base import Seconds
 from ._linear_base import LinearModel, draw_shared, write_belief
