@@ -1,7 +1,7 @@
 """Has an arm's rate changed? A generalised likelihood ratio over time buckets.
 
-Each arm keeps B buckets of `bucket` seconds in a block of `1 + 3 B` numbers: the newest bucket's number, then the
-weight, the rewards and the number of each bucket. A bucket's place is its number modulo B.
+Each arm keeps B buckets of `bucket` seconds in a block of `1 + 4 B` numbers: the newest bucket's number, then of each
+bucket the sum of weights, of rewards, of squared weights, and its number. A bucket's place is its number modulo B.
 """
 
 import math
@@ -20,7 +20,8 @@ class ChangeDetector(BaseModel):
 
     At the end of each of an arm's buckets, over all its n observations of the last `window` buckets with mean m: a
     change after s of them is raised where `max_s s kl(m_1, m) + (n - s) kl(m_2, m) >= ln(3 n sqrt(n) / delta)`, m_1 and
-    m_2 the means before and after. What came after the change is kept; the prior is.
+    m_2 the means before and after; weighted observations count as `(sum w)^2 / sum w^2`. What came after the change is
+    kept; the prior is.
 
     Parameters
     ----------
@@ -46,7 +47,7 @@ class ChangeDetector(BaseModel):
     @property
     def width(self) -> int:
         """Numbers that an arm needs."""
-        return 1 + 3 * self.window
+        return 1 + 4 * (self.window + 1)  # the newest bucket is still open
 
 
 @kernel
@@ -56,7 +57,7 @@ def note_event(table: Table, block: Table, at: float, bucket: float, reward: flo
         at = table[LATEST, -1]
         if math.isnan(at):
             at = 0.0
-    slots = (block.size - 1) // 3
+    slots = (block.size - 1) // 4
     number = math.floor(at / bucket)
     is_first = True
     for j in range(slots):
@@ -69,12 +70,14 @@ def note_event(table: Table, block: Table, at: float, bucket: float, reward: flo
     elif number <= block[0] - slots:
         return False  # too old for the detector
     place = int(number % slots)
-    if block[1 + 2 * slots + place] != number:
+    if block[1 + 3 * slots + place] != number:
         block[1 + place] = 0.0
         block[1 + slots + place] = 0.0
-        block[1 + 2 * slots + place] = number
+        block[1 + 2 * slots + place] = 0.0
+        block[1 + 3 * slots + place] = number
     block[1 + place] += weight
     block[1 + slots + place] += weight * reward
+    block[1 + 2 * slots + place] += weight * weight
     return closes
 
 
@@ -86,34 +89,37 @@ def _likelihood(successes: float, n: float, mean: float) -> float:
 @kernel
 def change_in(block: Table, log_delta: float) -> bool:
     """Whether the closed buckets show a change; then what came before it is dropped from them."""
-    slots = (block.size - 1) // 3
+    slots = (block.size - 1) // 4
     newest = block[0]
-    n = 0.0
-    successes = 0.0
+    n, successes, squares = 0.0, 0.0, 0.0
     for back in range(1, slots):
         place = int((newest - back) % slots)
-        if block[1 + 2 * slots + place] == newest - back:
+        if block[1 + 3 * slots + place] == newest - back:
             n += block[1 + place]
             successes += block[1 + slots + place]
-    if n <= 0.0:
+            squares += block[1 + 2 * slots + place]
+    if n <= 0.0 or n * n < 2.0 * squares:
         return False
+    effective = n / squares  # weighted observations are worth (sum w)^2 / sum w^2 of weight 1
     mean = min(max(successes / n, 0.0), 1.0)
     largest, split = 0.0, 0.0
     after, gained = 0.0, 0.0
     for back in range(1, slots):
         place = int((newest - back) % slots)
-        if block[1 + 2 * slots + place] == newest - back:
+        if block[1 + 3 * slots + place] == newest - back:
             after += block[1 + place]
             gained += block[1 + slots + place]
             ratio = _likelihood(gained, after, mean) + _likelihood(max(successes - gained, 0.0), n - after, mean)
             if ratio > largest:
                 largest, split = ratio, newest - back
-    if largest < math.log(3.0 * n * math.sqrt(n)) - log_delta:
+    count = effective * n
+    if effective * largest < math.log(3.0 * count * math.sqrt(count)) - log_delta:
         return False
     for j in range(slots):
-        if block[1 + 2 * slots + j] < split:
+        if block[1 + 3 * slots + j] < split:
             block[1 + j] = 0.0
             block[1 + slots + j] = 0.0
+            block[1 + 2 * slots + j] = 0.0
     return True
 
 

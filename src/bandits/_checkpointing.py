@@ -9,6 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from ._arms_checkpointing import load_arms, save_arms
 from ._changes import ChangeDetector
+from ._learning import count_held
 from ._table import CELL_NAMES, CELLS, FIRST, RESOLVED, SHOWN, occupy, snapshot
 from .checkpoint import Checkpoint, pack, require, take, unpack
 from .policies import AnyPolicy
@@ -28,8 +29,8 @@ def save(bandit: Bandit) -> bytes:
         columns = len(arms.ids)
         statistics = np.empty((2 + bandit._model.newcomer().size, columns))
         blocks, shared = np.empty((columns, state.blocks.shape[1])), np.empty(state.shared.size)
-        cells = np.empty(len(_CELLS))
-        snapshot(state.table, state.blocks, state.shared, statistics, blocks, shared, cells)  # in one piece
+        cells, ring = np.empty(len(_CELLS)), np.empty(bandit._ring.shape)
+        snapshot(*state, bandit._ring, statistics, blocks, shared, ring, cells)
         values: dict[str, Any] = {
             "seed": bandit.seed,
             "replica": bandit.replica,
@@ -53,8 +54,8 @@ def save(bandit: Bandit) -> bytes:
             arrays["blocks"] = blocks
         if shared.size:
             arrays["shared"] = shared
-        if bandit._ring.size:
-            arrays["window"] = bandit._ring.copy()
+        if ring.size:
+            arrays["window"] = ring
     detector = bandit.change_detector
     config = {
         "policy": bandit.policy.model_dump(mode="json"),
@@ -120,6 +121,7 @@ def _take_state(bandit: Bandit, arrays: dict[str, Any], is_live: Any) -> None:
     table[FIRST : FIRST + newcomer.size, :columns] = statistics
     blocks[:columns], shared[:], ring[:] = *own, events
     table[list(_CELLS.values()), -1] = cells
+    count_held(table, ring)
 
 
 def _floats(arrays: dict[str, Any], name: str, shape: tuple[int, ...], default: Any = None) -> Any:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ._decay import note_time
+from . import _updating
+from ._beliefs import gather
 from ._inputs import checked_int
 from ._numba import kernel
 from ._random import ArmId, fold_in
-from ._table import BELIEF, EVENTS, STALE, Handles, State, Table, Uids
+from ._table import BELIEF, EVENTS, OK, STALE, Handles, P, R, State, Table, Uids
 from .models._linear_base import pick_columns, private_table
 from .records import Decision
 
@@ -44,48 +45,46 @@ def checked_k(k: Any, candidates: int) -> int:
     return int(k)
 
 
-def terms(
+class Private(NamedTuple):
+    """What the kernels of a rule get: a table that nothing else works on, its columns, their uids and its version."""
+
+    table: Table
+    handles: Handles
+    uids: Uids
+    version: float
+
+
+def private_of(
     bandit: Bandit, state: State, handles: Handles, contexts: Table | None, key: int, now: float, *, draws: bool
-) -> tuple[Table, Handles, Uids, float] | None:
-    """What the kernels of the rule get for a contextual model: a private table, columns and uids; None when stale."""
-    policy, model = bandit.policy, bandit._model
-    private = private_table(handles.size, state, model.family)
-    if model.fill(private, state, handles, contexts, key, now, policy.width, draws) == STALE:
-        return None
-    own = np.empty(handles.size, np.uint64)
-    pick_columns(handles, bandit._uids, own)
-    return private, np.arange(handles.size), own, 0.0
+) -> Private | None:
+    """Copy what a rule reads of the candidates, all of one moment; None where one of them is gone."""
+    model = bandit._model
+    table, uids = private_table(handles.size, state, model.family), np.empty(handles.size, np.uint64)
+    if contexts is None:
+        if not gather(state.table, handles, bandit._uids, now, table, uids):
+            return None
+    else:
+        if model.fill(table, state, handles, contexts, key, now, bandit.policy.width, draws) == STALE:
+            return None
+        pick_columns(handles, bandit._uids, uids)
+    return Private(table, np.arange(handles.size), uids, 0.0)
 
 
-def readable(bandit: Bandit, handles: Handles) -> State:
+def readable(bandit: Bandit) -> State:
     """The state for a read-out, which must change nothing: a copy where reading at a later time adds the ridge anew."""
     state = bandit._state
-    if not (bandit._is_contextual and bandit._is_timed):
-        return state
-    blocks = state.blocks.copy() if state.blocks.shape[1] else state.blocks
-    return state._replace(blocks=blocks, shared=state.shared.copy())
+    if bandit._is_contextual and bandit._is_timed:
+        return state._replace(blocks=state.blocks.copy(), shared=state.shared.copy())
+    return state
 
 
-def run(
-    bandit: Bandit,
-    rule: Any,
-    state: State,
-    handles: Handles,
-    version: float,
-    contexts: Table | None,
-    key: int,
-    now: float,
-    *out: Any,
-) -> int:
-    """Run a kernel of the rule; answer its status."""
-    table, uids = state.table, bandit._uids  # in this order: growth publishes uids first
-    if contexts is not None:
-        private = terms(bandit, state, handles, contexts, key, now, draws=bandit.policy.draws)
-        if private is None:
-            return STALE
-        table, handles, uids, version = private
-    status: int = rule(table, handles, uids, key, version, now, *bandit._numbers, *out)
-    return status
+def read(bandit: Bandit, handles: Handles, contexts: Table | None, key: int, now: float, *, draws: bool) -> Private:
+    """The same for a read-out. Under the lock."""
+    private = private_of(bandit, readable(bandit), handles, contexts, key, now, draws=draws)
+    if private is None:
+        bandit._check_current(handles)
+    assert private is not None
+    return private
 
 
 def decide(
@@ -100,7 +99,7 @@ def decide(
     propensities: bool,
 ) -> Decision:
     """Rank and record; where the table moved or an arm was retired meanwhile, look the arms up again."""
-    arms, n, contexts = bandit._arms, -1, None
+    arms, n, contexts, policy = bandit._arms, -1, None, bandit.policy
     while True:
         if ids is not None:
             offered = arms.offered(ids)
@@ -108,23 +107,31 @@ def decide(
             offered = arms.offered_rows(rows)
         else:
             offered = arms._live or arms.live(bandit._lock, bandit._version)
-        names, handles, version, dropped = offered
+        names, handles, version, dropped, _ = offered
         size = len(names)
         if dropped or type(k) is not int or not 1 <= k <= size:
             k = min(checked_k(k, size + dropped), size)
         if bandit._is_contextual:
-            contexts = bandit._model.checked_contexts(context, size + dropped)
-            if dropped and contexts.shape[0] > 1:
-                contexts = _kept(bandit, ids, rows, contexts)
+            contexts = offered.rows_of(bandit._model.checked_contexts(context, size + dropped))
         if n < 0:
-            if bandit._is_timed and now == now:
-                note_time(bandit._table, now)
+            if propensities:
+                check_exact(bandit, k, size)
+            if bandit._is_timed:
+                _updating.advance(bandit, now)
             n = count(bandit._counter, 1)
             key = fold_in(bandit._base, n)
         positions, scores = np.empty(k, np.int64), np.empty(k)
         if k == 0:  # all candidates are paused
             break
-        status = run(bandit, bandit._best, bandit._state, handles, version, contexts, key, now, positions, scores)
+        state, uids = bandit._state, bandit._uids  # in this order: growth publishes uids first
+        private = None
+        if contexts is not None or propensities:
+            private = private_of(bandit, state, handles, contexts, key, now, draws=policy.draws)
+            status = STALE if private is None else OK
+        if private is not None:
+            status = bandit._best(*private[:3], key, private.version, now, *bandit._numbers, positions, scores)
+        elif contexts is None and not propensities:
+            status = bandit._best(state.table, handles, uids, key, version, now, *bandit._numbers, positions, scores)
         if status != STALE:
             break
         with bandit._lock:  # wait for the change to be published
@@ -133,7 +140,7 @@ def decide(
     chosen = handles[positions]
     chances = None
     if propensities:
-        chances = inclusion(bandit, handles, contexts, k, now)[positions].tolist() if k else []
+        chances = inclusion(bandit, private, k)[positions].tolist() if private is not None else []
     if pending and k:
         bandit._show(chosen, now)
     return Decision(
@@ -149,42 +156,35 @@ def decide(
     )
 
 
-def _kept(bandit: Bandit, ids: list[ArmId] | None, rows: Handles | None, contexts: Table) -> Table:
-    """Rows of the contexts of those candidates that are not paused."""
-    arms = bandit._arms
-    names = [arms.id_at(h) for h in rows.tolist()] if rows is not None else list(arms.handle_of) if ids is None else ids
-    return np.ascontiguousarray(contexts[[name not in arms.paused for name in names]])
+def check_exact(bandit: Bandit, k: int, candidates: int) -> None:
+    """Refuse where the rule has no exact propensities.
 
-
-def inclusion(bandit: Bandit, handles: Handles, contexts: Table | None, k: int, now: float) -> Table:
-    """Probability that each candidate is among the k chosen, `[C]`."""
-    policy: Any = bandit.policy
+    Raises
+    ------
+    ValueError
+        For draws that move together, and where the rule says so.
+    """
     model = bandit._model
+    if bandit.policy.draws and model.is_contextual and model.kind != "linear":
+        raise ValueError(
+            f"draws of the model {model.kind!r} move together: their propensities have no exact integral; "
+            "use the model 'linear', or EpsilonGreedy or LinUCB with this one"
+        )
+    bandit.policy.check_exact(k, candidates)
+
+
+def inclusion(bandit: Bandit, private: Private, k: int) -> Table:
+    """Probability that each candidate is among the k chosen, `[C]`."""
+    policy, table = bandit.policy, private.table
     out: Table
-    with bandit._lock:
-        if policy.is_deterministic:
-            positions, scores = np.empty(k, np.int64), np.empty(k)
-            state = readable(bandit, handles)
-            if run(bandit, bandit._best, state, handles, -1.0, contexts, 0, now, positions, scores) == STALE:
-                bandit._check_current(handles)
-            out = np.zeros(handles.size)
-            out[positions] = 1.0
-            return out
-        uids = np.empty(handles.size, np.uint64)
-        pick_columns(handles, bandit._uids, uids)
-        if contexts is None:
-            beliefs = model.beliefs(bandit._state, handles, now)
-            if policy.terms != BELIEF:
-                means, weights, _ = model.evidence(bandit._state, handles, now)
-                beliefs[0] = means * weights
-        else:
-            if policy.draws and model.kind != "linear":
-                raise ValueError(
-                    f"draws of the model {model.kind!r} move together: their propensities have no exact integral; "
-                    "use the model 'linear', or EpsilonGreedy or LinUCB with this one"
-                )
-            private = terms(bandit, readable(bandit, handles), handles, contexts, 0, now, draws=False)
-            assert private is not None
-            beliefs = np.ascontiguousarray(private[0][3:6, :-1])
-    out = policy.inclusion(beliefs, model.family, uids, k)
+    if policy.is_deterministic:
+        positions, scores = np.empty(k, np.int64), np.empty(k)
+        bandit._best(*private[:3], 0, private.version, _NAN, *bandit._numbers, positions, scores)
+        out = np.zeros(private.handles.size)
+        out[positions] = 1.0
+        return out
+    beliefs = np.ascontiguousarray(table[P : R + 1, :-1])
+    if policy.terms != BELIEF:  # sums of rewards in place of means
+        beliefs[0] = np.where(beliefs[2] > 0.0, beliefs[0] * beliefs[2], 0.0)
+    out = policy.inclusion(beliefs, bandit._model.family, private.uids, k)
     return out

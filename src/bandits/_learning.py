@@ -8,7 +8,6 @@ a change.
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ._changes import change_in, note_event
 from ._decay import MAX_AHEAD, forward_weight
@@ -23,7 +22,9 @@ from ._table import (
     FIRST,
     GROUP_BITS,
     HALF_LIFE,
+    HELD,
     LANDMARK,
+    LATEST,
     MODEL,
     OK,
     PENDING,
@@ -37,9 +38,7 @@ from ._table import (
     Table,
     is_current,
 )
-from .models._cells import add, supports
-
-Flags = NDArray[np.bool_]
+from .models._cells import GAUSSIAN, add, supports
 
 MAX_WEIGHT = 1e12  # the tails are exact to 1e-9 for a + b up to here
 _COLUMN, _GENERATION, _REWARD, _WEIGHT = 0, 1, 2, 3  # rows of the window's ring
@@ -124,10 +123,12 @@ def update_timed(
     at: float,
     bucket: float,
     log_delta: float,
+    note: Table,
 ) -> int:
     """Learn one event of a bandit that forgets; answer a status. `at` is NaN for the latest time known.
 
-    ring: `[4, W]`, the window's events, or empty; bucket: of the change detector, seconds, or 0.
+    ring: `[4, W]`, the window's events, or empty; bucket: of the change detector, seconds, or 0; note: `[2]`, where the
+    arm is restarted the number of events learnt and the weight that was kept.
     """
     status = check_one(table, handle, reward, weight)
     if status != OK:
@@ -143,7 +144,8 @@ def update_timed(
     if bucket > 0.0:
         block = blocks[column]
         if note_event(table, block, at, bucket, reward, weight) and change_in(block, log_delta):
-            _restart(table, block, column, bucket)
+            note[0] = table[EVENTS, -1]
+            note[1] = _restart(table, block, column, bucket)
             return CHANGED
     return OK
 
@@ -159,32 +161,34 @@ def update_many_timed(
     ats: Table,
     bucket: float,
     log_delta: float,
-    changed: Flags,
+    notes: Table,
     start: int,
     stop: int,
 ) -> None:
-    """Learn the checked events start ... stop - 1 of a bandit that forgets; mark those that restarted their arm.
+    """Learn the checked events start ... stop - 1 of a bandit that forgets; `notes [B, 2]` as in `update_timed`.
 
     `weights` and `ats` are `[B]` or `[1]`.
     """
     for i in range(start, stop):
         weight, at = weights[i if weights.size > 1 else 0], ats[i if ats.size > 1 else 0]
-        status = update_timed(table, blocks, ring, handles[i], rewards[i], weight, at, bucket, log_delta)
-        changed[i] = status == CHANGED
+        update_timed(table, blocks, ring, handles[i], rewards[i], weight, at, bucket, log_delta, notes[i])
 
 
 @kernel
 def _slide(table: Table, ring: Table, handle: int, reward: float, weight: float) -> None:
     """Take the newest event into the window and the oldest out of it.
 
-    Each time the ring has turned once, all is added up anew, so that rounding does not build up.
+    Each time the ring has turned once, all is added up anew, so that rounding does not build up; an arm without an
+    event in the window has no evidence at all.
     """
     following = int(table[WINDOW_NEXT, -1])
+    table[HELD, handle & 0xFFFF_FFFF] += 1.0  # first, as the oldest may be of the same arm
     if table[WINDOW_USED, -1] == ring.shape[1]:
         column = int(ring[_COLUMN, following])
         if table[STAMP, column] == ring[_GENERATION, following]:
             add(table[MODEL, -1], table, column, ring[_REWARD, following], -ring[_WEIGHT, following])
-            table[DIRTY, column >> GROUP_BITS] = 1.0
+            table[HELD, column] -= 1.0
+            _tidy(table, column)
     else:
         table[WINDOW_USED, -1] += 1.0
     ring[_COLUMN, following] = handle & 0xFFFF_FFFF
@@ -196,6 +200,18 @@ def _slide(table: Table, ring: Table, handle: int, reward: float, weight: float)
         following = 0
         _add_up(table, ring)
     table[WINDOW_NEXT, -1] = following
+
+
+@kernel
+def _tidy(table: Table, column: int) -> None:
+    """Take away what rounding leaves where events were taken back: sums of what is not negative are not."""
+    table[DIRTY, column >> GROUP_BITS] = 1.0
+    if table[HELD, column] <= 0.0:
+        clear_evidence(table, column)
+        return
+    for s in range(first_evidence(table[MODEL, -1]), table.shape[0]):
+        if not is_signed(table[MODEL, -1], s - FIRST):
+            table[s, column] = max(table[s, column], 0.0)
 
 
 @kernel
@@ -213,6 +229,15 @@ def _add_up(table: Table, ring: Table) -> None:
 
 
 @kernel
+def count_held(table: Table, ring: Table) -> None:
+    """Count each arm's events in the window, after a checkpoint was read."""
+    for j in range(int(table[WINDOW_USED, -1])):
+        column = int(ring[_COLUMN, j])
+        if 0 <= column < table.shape[1] - 1 and table[STAMP, column] == ring[_GENERATION, j]:
+            table[HELD, column] += 1.0
+
+
+@kernel
 def clear_evidence(table: Table, column: int) -> None:
     """Forget what was learnt of a column's arm, not its prior."""
     for s in range(first_evidence(table[MODEL, -1]), table.shape[0]):
@@ -223,26 +248,44 @@ def clear_evidence(table: Table, column: int) -> None:
 @kernel
 def first_evidence(model: float) -> int:
     """First row of the evidence, which reaches to the last row."""
-    return FIRST + (5 if model == 1.0 else 2)
+    return FIRST + (5 if model == GAUSSIAN else 2)
 
 
 @kernel
-def _restart(table: Table, block: Table, column: int, bucket: float) -> None:
-    """Keep of an arm's evidence what came after the change: the buckets that are left."""
+def is_signed(model: float, row: int) -> bool:
+    """Whether a row of the statistics may be negative."""
+    return bool(model == GAUSSIAN and row == 6)  # the sum of distances from the origin
+
+
+@kernel
+def _restart(table: Table, block: Table, column: int, bucket: float) -> float:
+    """Keep of an arm's evidence what came after the change, the buckets that are left; return its weight."""
     clear_evidence(table, column)
-    slots = (block.size - 1) // 3
+    slots = (block.size - 1) // 4
+    kept = 0.0
     for j in range(slots):
         n = block[1 + j]
         if n > 0.0:
             factor = forward_weight(table, block[1 + 2 * slots + j] * bucket)
-            add(table[MODEL, -1], table, column, block[1 + slots + j] / n, n * factor)
+            add(table[MODEL, -1], table, column, min(block[1 + slots + j] / n, 1.0), n * factor)
+            kept += n
+    return kept
 
 
 @kernel
 def needed_move(table: Table, at: float) -> float:
-    """Whole half-lives by which the landmark must move before an event of time `at` is learnt, mostly 0."""
-    if not table[HALF_LIFE, -1] > 0.0 or math.isnan(at) or math.isnan(table[LANDMARK, -1]):
+    """Whole half-lives by which the landmark must move before anything of time `at`, mostly 0; it is set if it was not.
+
+    `at` is NaN for the latest time known.
+    """
+    if not table[HALF_LIFE, -1] > 0.0:
         return 0.0
+    if math.isnan(at):
+        at = table[LATEST, -1]
+    if math.isnan(at):
+        return 0.0
+    if math.isnan(table[LANDMARK, -1]):
+        table[LANDMARK, -1] = math.floor(at / table[HALF_LIFE, -1])
     ahead = at / table[HALF_LIFE, -1] - table[LANDMARK, -1]
     return float(math.floor(ahead)) if ahead > MAX_AHEAD else 0.0
 
@@ -258,6 +301,15 @@ def show(table: Table, handles: Handles, counts: Table) -> None:
             table[PENDING, -1] += 1.0
             table[DIRTY, column >> GROUP_BITS] = 1.0
             counts[i] = table[SHOWN, column]
+
+
+@kernel
+def is_resolved(table: Table, handles: Handles, shown: Table) -> bool:
+    """Whether none of these exposures awaits feedback any more."""
+    for i in range(handles.size):
+        if is_current(table, handles[i]) and table[RESOLVED, handles[i] & 0xFFFF_FFFF] < shown[i]:
+            return False
+    return True
 
 
 @kernel

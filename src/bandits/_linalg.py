@@ -88,7 +88,7 @@ def learn_block(block: Table, x: Table, reward: float, weight: float, work: Tabl
     block[theta + d + 1] += 1.0
     if block[theta + d + 1] >= REFRESH:
         refresh_block(block, d, block[theta + d])
-    return spread
+    return float(spread)
 
 
 @kernel
@@ -158,12 +158,18 @@ def inverse_factor(block: Table, d: int) -> Table:
 
 
 @kernel
-def decay_block(block: Table, d: int, factor: float) -> None:
-    """Multiply the evidence and the ridge of a block by a factor, a power of two: theta stays as it is."""
+def keep_ridge(block: Table, d: int, ridge: float) -> None:
+    """Make a block anew where its ridge has fallen below half of what it should be, in forward weights."""
+    if block[d * (d + 1) + 2 * d] < 0.5 * ridge:
+        refresh_block(block, d, ridge)
+
+
+@kernel
+def decay_block(block: Table, d: int, factor: float, ridge: float) -> None:
+    """Multiply the evidence of a block by a factor, a power of two, and make the rest anew with the given ridge."""
     packed = d * (d + 1) // 2
     for i in range(packed):
         block[i] *= factor
-        block[packed + i] /= factor
     for i in range(d):
         block[2 * packed + i] *= factor
-    block[2 * packed + 2 * d] *= factor
+    refresh_block(block, d, ridge)

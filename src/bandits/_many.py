@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ._beliefs import gather
-from ._decay import note_time
 from ._deciding import checked_k, count
 from ._inputs import checked_int, checked_now
 from ._random import ArmId, fold_in_many
-from ._table import EVENTS, FIRST, HALF_LIFE, LANDMARK, LATEST, RESOLVED, SHOWN, STAMP, Handles, Table, Uids, columns_of
+from ._table import EVENTS, FIRST, STAMP, Handles, Table, Uids
+from ._updating import advance
 from .arms import Offer, checked_ids
 from .models._linear_base import private_table
+from .models._linear_cells import gather_linear
 from .policies._rank import rank_many, rank_many_linear
 from .records import Decision
 
@@ -42,9 +43,9 @@ def select_many(
         return []
     with bandit._lock:
         requests = _requests(bandit, lists, k, size)
-        rows = _contexts(bandit, lists, requests.offers, contexts) if bandit._is_contextual else None
-        if bandit._is_timed and now is not None:
-            note_time(bandit._table, time)
+        rows = _contexts(bandit, requests.offers, contexts) if bandit._is_contextual else None
+        if bandit._is_timed:
+            advance(bandit, time)
         private = _private(bandit, requests, time, rows)
         first = count(bandit._counter, size)
         if now is not None:
@@ -133,17 +134,15 @@ def _requests(bandit: Bandit, lists: list[list[ArmId]] | None, k: int, size: int
     return _Requests(offers, k, used, places.astype(np.int64), stops - sizes, stops, -1.0)
 
 
-def _contexts(bandit: Bandit, lists: list[list[ArmId]] | None, offers: list[Offer], contexts: Any) -> _Rows:
+def _contexts(bandit: Bandit, offers: list[Offer], contexts: Any) -> _Rows:
     """Check the contexts of all requests, and lay them end to end."""
-    model, arms = bandit._model, bandit._arms
+    model = bandit._model
     if contexts is None:
         raise ValueError(f"the model {model.kind!r} needs `contexts`, one a request")
     values = []
     for i, (context, offered) in enumerate(zip(contexts, offers, strict=True)):
-        rows = model.checked_contexts(context, offered.handles.size + offered.dropped, f"contexts[{i}]")
-        if offered.dropped and rows.shape[0] > 1:
-            names = list(arms.handle_of) if lists is None else lists[i]
-            rows = rows[[name not in arms.paused for name in names]]
+        size = offered.handles.size + offered.dropped
+        rows = offered.rows_of(model.checked_contexts(context, size, f"contexts[{i}]"))
         values.append(rows)
     sizes = np.array([rows.shape[0] for rows in values])
     stops = np.cumsum(sizes)
@@ -158,14 +157,12 @@ def _private(bandit: Bandit, requests: _Requests, now: float, rows: _Rows | None
     if rows is None:
         gather(state.table, used, bandit._uids, now, table, uids)
         return _Private(table, state.blocks[:0], state.shared, uids)
-    columns = columns_of(used)
-    table[SHOWN : RESOLVED + 1, :-1] = state.table[SHOWN : RESOLVED + 1, columns]
     table[STAMP, :-1] = 0.0
-    for cell in (HALF_LIFE, LANDMARK, LATEST):
-        table[cell, -1] = state.table[cell, -1]
-    uids[:] = bandit._uids[columns]
-    blocks = state.blocks[columns] if state.blocks.shape[1] else np.zeros((used.size, 0))
-    return _Private(table, blocks, state.shared.copy(), uids)
+    model = bandit._model
+    blocks, shared = np.empty((used.size, state.blocks.shape[1])), np.empty(state.shared.size)
+    ridge = (model.number, model.n_features, model.ridge)
+    gather_linear(*state, used, bandit._uids, *ridge, table, blocks, shared, uids)
+    return _Private(table, blocks, shared, uids)
 
 
 def _run(

@@ -7,9 +7,8 @@ l, l + 8, l + 16, ...; at the end the lanes are added in a fixed order. Four tim
 
 from typing import Any
 
-import numba
 from llvmlite import ir
-from numba.core import cgutils, types
+from numba.core import cgutils, config, types
 from numba.core.errors import TypingError
 from numba.extending import intrinsic
 
@@ -34,7 +33,7 @@ def _plain_dot(a: Table, start: int, b: Table, first: int, n: int) -> float:
     return total
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def _lane_dot(typing: Any, a: Any, start: Any, b: Any, first: Any, n: Any) -> Any:
     """`sum a[start + i] b[first + i]`, i below n: of contiguous float64 arrays, without a check of bounds."""
     if any(array != types.Array(types.float64, 1, "C") for array in (a, b)):
@@ -75,4 +74,4 @@ def _lane_dot(typing: Any, a: Any, start: Any, b: Any, first: Any, n: Any) -> An
     return types.float64(a, types.intp, b, types.intp, types.intp), generate
 
 
-dot: Any = _plain_dot if numba.config.DISABLE_JIT else _lane_dot
+dot: Any = _plain_dot if getattr(config, "DISABLE_JIT") else _lane_dot  # noqa: B009

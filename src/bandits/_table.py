@@ -25,7 +25,8 @@ Uids = NDArray[np.uint64]
 STAMP, SHOWN, RESOLVED = 0, 1, 2
 P, Q, R, CONSTANT, CENTER, SPREAD = 3, 4, 5, 6, 7, 8  # derived
 DIRTY, GROUP_SUM, GROUP_REST = 9, 10, 11  # by group of columns, in the first cells of the row
-FIRST = 12  # of the model's own
+HELD = 12  # events of the sliding window
+FIRST = 13  # of the model's own
 GROUP_BITS = 6  # columns a group: 64
 
 # cells of the last column
@@ -82,7 +83,7 @@ def move(old: Table, old_blocks: Table, new: Table, new_blocks: Table) -> None:
     arms = old.shape[1] - 1
     for s in range(old.shape[0]):
         new[s, -1] = old[s, -1]
-        if s <= RESOLVED or s >= FIRST:
+        if s <= RESOLVED or s >= HELD:
             for column in range(arms):
                 new[s, column] = old[s, column]
     for column in range(arms):
@@ -94,9 +95,20 @@ def move(old: Table, old_blocks: Table, new: Table, new_blocks: Table) -> None:
 
 @kernel
 def snapshot(
-    table: Table, blocks: Table, shared: Table, out: Table, out_blocks: Table, out_shared: Table, cells: Table
+    table: Table,
+    blocks: Table,
+    shared: Table,
+    ring: Table,
+    out: Table,
+    out_blocks: Table,
+    out_shared: Table,
+    out_ring: Table,
+    cells: Table,
 ) -> None:
-    """Copy what is not derived of the first columns: `out [2 + S, n]`, rows SHOWN and RESOLVED, then the model's."""
+    """Copy what is not derived of the first columns, all of one moment.
+
+    out: `[2 + S, n]`, rows SHOWN and RESOLVED, then the model's; cells: the table's own.
+    """
     for s in range(out.shape[0]):
         row = SHOWN + s if s < 2 else FIRST + s - 2
         for column in range(out.shape[1]):
@@ -106,6 +118,9 @@ def snapshot(
             out_blocks[column, j] = blocks[column, j]
     for j in range(shared.size):
         out_shared[j] = shared[j]
+    for s in range(ring.shape[0]):
+        for j in range(ring.shape[1]):
+            out_ring[s, j] = ring[s, j]
     for j in range(cells.size):
         cells[j] = table[CELLS[j], -1]
 
@@ -117,6 +132,7 @@ def vacate(table: Table, handles: Handles) -> None:
         column = handles[i] & 0xFFFF_FFFF
         table[STAMP, column] = VACANT
         table[PENDING, -1] -= table[SHOWN, column] - table[RESOLVED, column]
+        table[DIRTY, column >> GROUP_BITS] = 1.0
     table[VERSION, -1] += 1.0
 
 
@@ -128,6 +144,7 @@ def occupy(table: Table, blocks: Table, handles: Handles, values: Table, block: 
         column = handles[i] & 0xFFFF_FFFF
         table[SHOWN, column] = 0.0
         table[RESOLVED, column] = 0.0
+        table[HELD, column] = 0.0
         for s in range(values.shape[0]):
             table[FIRST + s, column] = values[s, i * step]
         for j in range(block.size):

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ._decay import note_time
 from ._inputs import checked_at, checked_float, checked_floats
 from ._learning import MAX_WEIGHT, check_batch, needed_move, update_batch, update_many_timed, update_one, update_timed
 from ._random import ArmId
-from ._table import BAD_REWARD, BAD_WEIGHT, CHANGED, EVENTS, FAR_AHEAD, OK, STALE, Handles, Table
+from ._table import BAD_REWARD, BAD_WEIGHT, CHANGED, FAR_AHEAD, OK, STALE, Handles, Table
 from .arms import checked_id
 from .errors import StaleRowsError
 from .models.linear import check_many
@@ -42,7 +43,8 @@ def update_single(bandit: Bandit, arm: Any, reward: Any, weight: Any, context: A
     if propensity is not None or bandit._needs_propensity:
         weight = _importance(bandit, weight, propensity, arm)
     context = None if contexts is None else contexts[0]
-    status = _learn_one(bandit, bandit._handle_of.get(arm, _NOBODY), reward, weight, context, time)
+    note = np.empty(2)
+    status = _learn_one(bandit, bandit._handle_of.get(arm, _NOBODY), reward, weight, context, time, note)
     if status not in (OK, CHANGED):
         with bandit._lock:  # with the structure locked, the reason is certain
             handle = bandit._handle_of.get(arm)
@@ -50,14 +52,16 @@ def update_single(bandit: Bandit, arm: Any, reward: Any, weight: Any, context: A
                 raise bandit._arms.unknown(arm)
             if status == FAR_AHEAD:
                 move_landmark(bandit, time)
-            status = _learn_one(bandit, handle, reward, weight, context, time)
+            status = _learn_one(bandit, handle, reward, weight, context, time, note)
             if status not in (OK, CHANGED):
                 raise bad_event(bandit, status, "", arm, reward, weight)
     if status == CHANGED:
-        note_change(bandit, arm, time)
+        _note_change(bandit, arm, time, note)
 
 
-def _learn_one(bandit: Bandit, handle: int, reward: float, weight: float, context: Table | None, at: float) -> int:
+def _learn_one(
+    bandit: Bandit, handle: int, reward: float, weight: float, context: Table | None, at: float, note: Table
+) -> int:
     state = bandit._state
     status: int
     if context is not None:
@@ -67,7 +71,9 @@ def _learn_one(bandit: Bandit, handle: int, reward: float, weight: float, contex
         )
     elif bandit._is_timed:
         bucket, log_delta = bandit._detection
-        status = update_timed(state.table, state.blocks, bandit._ring, handle, reward, weight, at, bucket, log_delta)
+        status = update_timed(
+            state.table, state.blocks, bandit._ring, handle, reward, weight, at, bucket, log_delta, note
+        )
     else:
         status = update_one(state.table, handle, reward, weight)
     return status
@@ -128,14 +134,14 @@ def _learn_many(
             model.learn_many(*learnt, start, min(start + chunk, size))
     elif bandit._is_timed:
         bucket, log_delta = bandit._detection
-        changed = np.zeros(size, np.bool_)
-        timed = (state.table, state.blocks, bandit._ring, handles, rewards, weights, ats, bucket, log_delta, changed)
+        notes = np.zeros((size, 2))
+        timed = (state.table, state.blocks, bandit._ring, handles, rewards, weights, ats, bucket, log_delta, notes)
         for start in range(0, size, _CHUNK):
             update_many_timed(*timed, start, min(start + _CHUNK, size))
-        for i in np.flatnonzero(changed).tolist():
+        for i in np.flatnonzero(notes[:, 0]).tolist():
             arm = bandit._arms.id_at(int(handles[i]))
             if arm is not None:
-                note_change(bandit, arm, float(ats[i if ats.size > 1 else 0]))
+                _note_change(bandit, arm, float(ats[i if ats.size > 1 else 0]), notes[i])
     else:
         for start in range(0, size, _CHUNK):
             update_batch(state.table, handles, rewards, weights, start, min(start + _CHUNK, size))
@@ -185,17 +191,25 @@ def _importances(bandit: Bandit, weights: Table, propensity: Any, handles: Handl
 
 
 def move_landmark(bandit: Bandit, at: float) -> None:
-    """Move the landmark of forward decay where an event of time `at` would be too far ahead of it. Under the lock."""
+    """Move the landmark of forward decay where a time would be too far ahead of it. Under the lock."""
     halvings = needed_move(bandit._table, at)
     if halvings > 0.0:
         bandit._model.move_landmark(bandit._state, halvings)
 
 
-def note_change(bandit: Bandit, arm: ArmId, at: float) -> None:
+def advance(bandit: Bandit, now: float) -> None:
+    """Take notice of the present, where one is given, before a decision of a bandit that forgets."""
+    if now == now:
+        note_time(bandit._table, now)
+        if needed_move(bandit._table, now) > 0.0:
+            with bandit._lock:
+                move_landmark(bandit, now)
+
+
+def _note_change(bandit: Bandit, arm: ArmId, at: float, note: Table) -> None:
     """Record that an arm was restarted."""
     with bandit._lock:
-        kept = float(bandit._evidence([arm])[1][0]) if arm in bandit._handle_of else 0.0
-        bandit._changes.append(Change(arm, None if at != at else at, int(bandit._table[EVENTS, -1]), kept))
+        bandit._changes.append(Change(arm, None if at != at else at, int(note[0]), float(note[1])))
 
 
 def bad_event(bandit: Bandit, status: int, index: str, arm: ArmId | None, reward: float, weight: float) -> ValueError:

@@ -153,7 +153,7 @@ class MAB:
         """What arms are ranked by, a dict; for several contexts `[n, d]` a list of dicts. Draws differ in each call."""
         scores = [dict(zip(d.arms, d.scores, strict=True)) for d in self._decide(contexts, max(1, len(self.bandit)))]
         if self.bandit.policy.kind == "epsilon_greedy" and not self.bandit._is_contextual:
-            scores = [dict(zip(self.arms, self.bandit._evidence(self.arms)[0].tolist(), strict=True))] * len(scores)
+            scores = [dict(zip(self.arms, self.bandit.evidence(self.arms)[0].tolist(), strict=True))] * len(scores)
         dicts = [{arm: of[arm] for arm in self.arms if arm in of} for of in scores]
         return dicts[0] if len(dicts) == 1 else dicts
 

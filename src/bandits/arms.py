@@ -20,12 +20,20 @@ class Offer(NamedTuple):
 
     version: of the table, where the handles are all of its columns, in order; else -1 (see `_beliefs.refresh`).
     dropped: how many were left out because they are paused.
+    kept: where some were, the positions of the others among all.
     """
 
     ids: Sequence[ArmId]
     handles: Handles
     version: float
     dropped: int
+    kept: list[int] | None = None
+
+    def rows_of(self, contexts: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The rows of contexts that belong to these candidates, where there is one for each that was asked for."""
+        if self.kept is None or contexts.shape[0] == 1:
+            return contexts
+        return np.ascontiguousarray(contexts[self.kept])
 
 
 def checked_ids(ids: Iterable[Any], what: str, *, ordered: bool = False) -> list[ArmId]:
@@ -150,10 +158,9 @@ class Arms:
         live = self._live
         if live is None:
             with lock:
-                ids = [id for id in self.handle_of if id not in self.paused]
-                handles = self.handles(ids)
-                is_dense = not self.paused and np.array_equal(columns_of(handles), np.arange(handles.size))
-                live = Offer(ids, handles, version() if is_dense else -1.0, len(self) - len(ids))
+                live = self.offered(list(self.handle_of))
+                if not live.dropped and np.array_equal(columns_of(live.handles), np.arange(live.handles.size)):
+                    live = live._replace(version=version())
                 self._live = live
         return live
 
@@ -165,11 +172,11 @@ class Arms:
         UnknownArmError
             For an id that names no live arm.
         """
-        handles = self.handles(ids)
-        if not self.paused:
+        handles, paused = self.handles(ids), self.paused
+        if not paused:
             return Offer(ids, handles, -1.0, 0)
-        keep = [i for i, id in enumerate(ids) if id not in self.paused]
-        return Offer([ids[i] for i in keep], handles[keep], -1.0, len(ids) - len(keep))
+        keep = [i for i, id in enumerate(ids) if id not in paused]
+        return Offer([ids[i] for i in keep], handles[keep], -1.0, len(ids) - len(keep), keep)
 
     def offered_rows(self, rows: Handles) -> Offer:
         """Those of the current rows that may be chosen now. Under the owner's lock."""

@@ -11,14 +11,17 @@ from numpy.typing import NDArray
 from . import _checkpointing, _deciding, _many, _updating
 from ._changes import ChangeDetector, new_buckets
 from ._inputs import checked_float, checked_int, checked_now
-from ._learning import expire, new_ring, set_prior, show, update_one
+from ._learning import expire, is_resolved, new_ring, set_prior, show, update_one
 from ._random import ArmId, base_key, fold_in
 from ._table import (
+    BELIEF,
     EVENTS,
+    LATEST,
     PENDING,
     TERMS,
     VERSION,
     Handles,
+    P,
     State,
     Table,
     columns_of,
@@ -85,7 +88,8 @@ class Bandit:
             raise ValueError(f"policy = {policy!r} is not a policy; pass one such as Thompson()")
         if not isinstance(replica, str):
             raise ValueError(f"replica = {replica!r} is not a string")
-        if change_detector is not None and (policy.model.kind != "beta" or policy.model.window is not None):
+        model = policy.model
+        if change_detector is not None and (model.kind != "beta" or model.window is not None):
             raise ValueError("a change_detector works with the model 'beta' without a window; leave one of them out")
         self.policy = policy
         self.change_detector = change_detector
@@ -317,15 +321,19 @@ class Bandit:
             handles = self._arms.handles(ids)
             k = _deciding.checked_k(k, handles.size)
             contexts = _updating.checked_contexts(self, context, handles.size)
-            return _deciding.inclusion(self, handles, contexts, k, time)
+            _deciding.check_exact(self, k, handles.size)
+            private = _deciding.read(self, handles, contexts, 0, time, draws=False)
+        return _deciding.inclusion(self, private, k)
 
     def expire(self, now: float, *, horizon: float = 0.0) -> int:
         """Await no more the feedback of exposures shown `horizon` seconds before `now` or earlier; return how many.
 
         Of an arm's exposures, feedback resolves the oldest first.
         """
-        time = checked_float(now, "now") - checked_float(horizon, "horizon")
-        expired = 0
+        present, horizon = checked_float(now, "now"), checked_float(horizon, "horizon")
+        if not (np.isfinite(present) and 0.0 <= horizon < np.inf):
+            raise ValueError(f"now = {present} and horizon = {horizon} must be finite, and the horizon not negative")
+        time, expired = present - horizon, 0
         with self._lock:
             while self._shown and self._shown[0][0] <= time:
                 _, handles, counts = self._shown.popleft()
@@ -333,14 +341,18 @@ class Bandit:
         return expired
 
     def _show(self, handles: Handles, now: float) -> None:
-        """Count exposures that await feedback."""
+        """Count exposures that await feedback; those at the front that were resolved since are forgotten."""
         with self._lock:
-            counts = np.empty(handles.size)
-            show(self._table, handles, counts)
-            latest = self._shown[-1][0] if self._shown else -np.inf
-            self._shown.append((latest if now != now else max(now, latest), handles, counts))
+            for _ in range(2):
+                if self._shown and is_resolved(self._table, *self._shown[0][1:]):
+                    self._shown.popleft()
             if self.pending == 0:
                 self._shown.clear()
+            counts = np.empty(handles.size)
+            show(self._table, handles, counts)
+            times = [now, self._table[LATEST, -1], self._now, self._shown[-1][0] if self._shown else None]
+            latest = max((time for time in times if time is not None and time == time), default=-np.inf)
+            self._shown.append((float(latest), handles, counts))
 
     # learning
 
@@ -492,22 +504,24 @@ class Bandit:
         """
         new = self._distinct(ids, "started")
         strength = checked_float(strength, "strength")
+        if self.policy.terms != BELIEF:
+            raise ValueError(f"{self.policy.kind!r} reads the evidence only, so that a prior would change nothing")
         if not 1e-6 <= strength <= 1e12:
             raise ValueError(f"strength = {strength} is not in [1e-6, 1e12]")
         if self._is_contextual:
             raise ValueError("warm_start is for models of counts; SharedLinear and HybridLinear carry over to new arms")
         with self._lock:
             handles = self._arms.handles(new)
-            given = [id for id in self._handle_of if id not in set(new)] if source is None else source
-            means, weights, _ = self._evidence(self._distinct(given, "started"))
+            started = set(new)
+            given = [id for id in self._handle_of if id not in started] if source is None else source
+            means, weights, _ = self.evidence(self._distinct(given, "started"))
             if not weights.sum() > 0.0:
                 raise ValueError("the source has no evidence to start from; nothing was changed")
-            mean = float(np.average(means, weights=weights))
-            set_prior(self._table, handles, self._model.prior_like(np.full(handles.size, mean), strength))
-
-    def _evidence(self, ids: list[ArmId]) -> Table:
-        evidence: Table = self._model.evidence(self._state, self._arms.handles(ids))
-        return evidence
+            prior = self._model.prior_like(np.full(len(new), np.average(means, weights=weights)), strength)
+            statistics = np.repeat(self._model.newcomer()[:, None], len(new), axis=1)
+            statistics[: prior.shape[0]] = prior
+            self._model.check_statistics(statistics, _refuse_prior)
+            set_prior(self._table, handles, prior)
 
     def _distinct(self, ids: Iterable[ArmId], done: str) -> list[ArmId]:
         given = checked_ids(ids, "arms")
@@ -552,10 +566,7 @@ class Bandit:
             handles = self._candidates(candidates)
             contexts = _updating.checked_contexts(self, context, handles.size)
             if contexts is not None:
-                state = _deciding.readable(self, handles)
-                private = _deciding.terms(self, state, handles, contexts, 0, time, draws=False)
-                assert private is not None
-                return private[0][3, :-1].copy()
+                return _deciding.read(self, handles, contexts, 0, time, draws=False).table[P, :-1].copy()
             means: Table = self._model.mean(self._state, handles, time)
             return means
 
@@ -584,8 +595,8 @@ class Bandit:
             contexts = _updating.checked_contexts(self, context, handles.size)
             key = fold_in(self._base, int(self._counter[0]))
             out = np.empty(handles.size)
-            state = _deciding.readable(self, handles)
-            _deciding.run(self, self.policy.scores, state, handles, -1.0, contexts, key, time, out)
+            private = _deciding.read(self, handles, contexts, key, time, draws=self.policy.draws)
+            self.policy.scores(*private[:3], key, private.version, time, *self._numbers, out)
             return out
 
     def _candidates(self, candidates: Iterable[ArmId] | None) -> Handles:
@@ -638,6 +649,11 @@ class Bandit:
             i = first_stale(self._table, rows)
         if i >= 0:
             raise _updating.stale(i)
+
+
+def _refuse_prior(is_good: bool, what: str) -> None:
+    if not is_good:
+        raise ValueError(f"with this strength {what}; nothing was changed")
 
 
 def _first_twin(ids: Sequence[ArmId]) -> ArmId:

@@ -19,7 +19,7 @@ def rng_of(seed):
 
 def evidence(bandit, ids=None):
     """Mean and weight of each arm, without the prior."""
-    return bandit._evidence(bandit.arms if ids is None else ids)[:2]
+    return bandit.evidence(bandit.arms if ids is None else ids)[:2]
 
 
 def decayed(events, arm, now, half_life):

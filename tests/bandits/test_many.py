@@ -153,8 +153,8 @@ def test_a_checkpoint_beside_updates_holds_the_window_of_its_moment(monkeypatch)
     monkeypatch.setattr(_checkpointing, "snapshot", interrupted)
     twin = Bandit.from_bytes(bandit.to_bytes())
     in_window = [twin._ring[2][twin._ring[0] == arm].sum() for arm in range(3)]
-    assert twin._evidence([0, 1, 2])[0].tolist() == [float(total > 0) for total in in_window]
-    assert twin._evidence([0, 1, 2])[1].tolist() == in_window
+    assert twin.evidence([0, 1, 2])[0].tolist() == [float(total > 0) for total in in_window]
+    assert twin.evidence([0, 1, 2])[1].tolist() == in_window
 
 
 def test_the_private_copy_of_linear_arms_is_never_torn():

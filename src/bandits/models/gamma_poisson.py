@@ -73,7 +73,7 @@ class GammaPoisson(CountModel):
 
     def check_statistics(self, statistics: Table, require: Require) -> None:
         """Refuse statistics `[4, K]` of a checkpoint that no history can have left."""
-        require(bool(((statistics[:2] >= 1e-6) & (statistics[:2] <= 1e13)).all()), "a prior is out of range")
+        require(bool(((statistics[:2] >= 1e-6) & (statistics[:2] <= 1e12)).all()), "a prior is out of range")
         most = self.most * _LARGEST
         require(bool(((statistics[2:] >= 0.0) & (statistics[2:] <= most)).all()), "evidence is out of range")
 

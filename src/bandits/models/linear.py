@@ -6,7 +6,7 @@ from typing import Any, Literal
 import numpy as np
 
 from .._decay import backward_scale, forward_weight
-from .._linalg import block_width, decay_block, learn_block, new_block, outer, refresh_block
+from .._linalg import block_width, decay_block, keep_ridge, learn_block, new_block, outer
 from .._numba import kernel
 from .._simd import dot
 from .._table import (
@@ -14,6 +14,7 @@ from .._table import (
     BAD_WEIGHT,
     EVENTS,
     FAR_AHEAD,
+    HALF_LIFE,
     LANDMARK,
     OK,
     PENDING,
@@ -93,7 +94,7 @@ class Linear(LinearModel):
 
     def move_landmark(self, state: State, halvings: float) -> None:
         """Bring the landmark of forward decay that many whole half-lives forward; nothing is rounded."""
-        _move_landmark(state.table, state.blocks, self.n_features, halvings)
+        _move_landmark(state.table, state.blocks, self.n_features, self.ridge, halvings)
 
     @property
     def learn_one(self) -> Any:
@@ -137,8 +138,12 @@ def check_many(table: Table, handles: Handles, rewards: Table, weights: Table) -
 
 
 @kernel
-def _add(table: Table, blocks: Table, handle: int, reward: float, weight: float, context: Table, work: Table) -> None:
+def _add(
+    table: Table, blocks: Table, handle: int, reward: float, weight: float, context: Table, ridge: float, work: Table
+) -> None:
     column = handle & 0xFFFF_FFFF
+    if table[HALF_LIFE, -1] > 0.0:
+        keep_ridge(blocks[column], context.size, ridge / backward_scale(table, math.nan))
     learn_block(blocks[column], context, reward, weight, work)
     resolve(table, column)
     table[EVENTS, -1] += 1.0
@@ -163,7 +168,7 @@ def learn_one(
     factor = forward_weight(table, at)
     if factor < 0.0:
         return FAR_AHEAD
-    _add(table, blocks, handle, reward, weight * factor, context, np.empty(context.size))
+    _add(table, blocks, handle, reward, weight * factor, context, ridge, np.empty(context.size))
     return OK
 
 
@@ -187,7 +192,7 @@ def learn_many(
         factor = forward_weight(table, ats[i if ats.size > 1 else 0])
         weight = weights[i if weights.size > 1 else 0] * factor
         context = contexts[i if contexts.shape[0] > 1 else 0]
-        _add(table, blocks, handles[i], rewards[i], weight, context, work)
+        _add(table, blocks, handles[i], rewards[i], weight, context, ridge, work)
 
 
 @kernel
@@ -211,27 +216,30 @@ def fill(
     scale = backward_scale(table, now)
     d = contexts.shape[1]
     packed = d * (d + 1) // 2
+    is_decayed = table[HALF_LIFE, -1] > 0.0
+    flat = blocks.reshape(blocks.size)
     square = np.empty(packed)
     outer(contexts[0], square)
     for i in range(handles.size):
         column = handles[i] & 0xFFFF_FFFF
-        block = blocks[column]
-        if block[2 * packed + 2 * d] * scale < 0.5 * ridge:
-            refresh_block(block, d, ridge / scale)
+        if is_decayed:
+            keep_ridge(blocks[column], d, ridge / scale)
+        start = column * blocks.shape[1]
         x = contexts[0]
         if i > 0 and contexts.shape[0] > 1:
             x = contexts[i]
             outer(x, square)
-        variance = dot(block, packed, square, 0, packed) / scale
+        variance = dot(flat, start + packed, square, 0, packed) / scale
         variance /= 1.0 + pending_of(table, column) * variance
-        mean = dot(x, 0, block, 2 * packed + d, d)
+        mean = dot(x, 0, flat, start + 2 * packed + d, d)
         write_belief(out, i, mean, width * math.sqrt(max(variance, 0.0)))
     return OK
 
 
 @kernel
-def _move_landmark(table: Table, blocks: Table, d: int, halvings: float) -> None:
+def _move_landmark(table: Table, blocks: Table, d: int, ridge: float, halvings: float) -> None:
+    table[LANDMARK, -1] += halvings
+    ahead = ridge / backward_scale(table, math.nan)
     for column in range(blocks.shape[0]):
         if table[STAMP, column] >= 0.0:
-            decay_block(blocks[column], d, 2.0**-halvings)
-    table[LANDMARK, -1] += halvings
+            decay_block(blocks[column], d, 2.0**-halvings, ahead)

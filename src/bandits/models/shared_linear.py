@@ -6,10 +6,10 @@ from typing import Any, Literal
 import numpy as np
 
 from .._decay import backward_scale, forward_weight
-from .._linalg import decay_block, inverse_factor, learn_block, new_block, outer, refresh_block
+from .._linalg import decay_block, inverse_factor, keep_ridge, learn_block, new_block, outer
 from .._numba import kernel
 from .._simd import dot
-from .._table import EVENTS, FAR_AHEAD, LANDMARK, OK, STALE, Handles, State, Table, first_stale, pending_of
+from .._table import EVENTS, FAR_AHEAD, HALF_LIFE, LANDMARK, OK, STALE, Handles, State, Table, first_stale, pending_of
 from ._base import Seconds
 from ._linear_base import LinearModel, draw_shared, write_belief
 from .linear import check_event, resolve
@@ -68,7 +68,7 @@ class SharedLinear(LinearModel):
 
     def move_landmark(self, state: State, halvings: float) -> None:
         """Bring the landmark of forward decay that many whole half-lives forward; nothing is rounded."""
-        _move_landmark(state.table, state.shared, self.n_features, halvings)
+        _move_landmark(state.table, state.shared, self.n_features, self.ridge, halvings)
 
     @property
     def learn_one(self) -> Any:
@@ -82,7 +82,11 @@ class SharedLinear(LinearModel):
 
 
 @kernel
-def _add(table: Table, shared: Table, handle: int, reward: float, weight: float, context: Table, work: Table) -> None:
+def _add(
+    table: Table, shared: Table, handle: int, reward: float, weight: float, context: Table, ridge: float, work: Table
+) -> None:
+    if table[HALF_LIFE, -1] > 0.0:
+        keep_ridge(shared, context.size, ridge / backward_scale(table, math.nan))
     learn_block(shared, context, reward, weight, work)
     resolve(table, handle & 0xFFFF_FFFF)
     table[EVENTS, -1] += 1.0
@@ -107,7 +111,7 @@ def learn_one(
     factor = forward_weight(table, at)
     if factor < 0.0:
         return FAR_AHEAD
-    _add(table, shared, handle, reward, weight * factor, context, np.empty(context.size))
+    _add(table, shared, handle, reward, weight * factor, context, ridge, np.empty(context.size))
     return OK
 
 
@@ -131,7 +135,7 @@ def learn_many(
         factor = forward_weight(table, ats[i if ats.size > 1 else 0])
         weight = weights[i if weights.size > 1 else 0] * factor
         context = contexts[i if contexts.shape[0] > 1 else 0]
-        _add(table, shared, handles[i], rewards[i], weight, context, work)
+        _add(table, shared, handles[i], rewards[i], weight, context, ridge, work)
 
 
 @kernel
@@ -155,8 +159,8 @@ def fill(
     scale = backward_scale(table, now)
     d = contexts.shape[1]
     packed = d * (d + 1) // 2
-    if shared[2 * packed + 2 * d] * scale < 0.5 * ridge:
-        refresh_block(shared, d, ridge / scale)
+    if table[HALF_LIFE, -1] > 0.0:
+        keep_ridge(shared, d, ridge / scale)
     theta = shared[2 * packed + d : 2 * packed + 2 * d].copy()
     if draws:
         center = theta.copy()
@@ -179,6 +183,6 @@ def fill(
 
 
 @kernel
-def _move_landmark(table: Table, shared: Table, d: int, halvings: float) -> None:
-    decay_block(shared, d, 2.0**-halvings)
+def _move_landmark(table: Table, shared: Table, d: int, ridge: float, halvings: float) -> None:
     table[LANDMARK, -1] += halvings
+    decay_block(shared, d, 2.0**-halvings, ridge / backward_scale(table, math.nan))

@@ -46,12 +46,15 @@ class Policy(BaseModel):
         """Kernel that writes the score of every candidate and answers a status."""
         raise NotImplementedError
 
-    def inclusion(self, beliefs: Table, family: int, uids: Uids, k: int) -> Table:
-        """Probability that each candidate is among the k chosen, `[C]`, given beliefs `[3, C]` of a family.
+    def check_exact(self, k: int, candidates: int) -> None:
+        """Refuse a slate for which the rule has no exact propensities; every other rule has them for all.
 
         Raises
         ------
         ValueError
-            Where the rule has no exact one.
+            For such a slate.
         """
+
+    def inclusion(self, beliefs: Table, family: int, uids: Uids, k: int) -> Table:
+        """Probability that each candidate is among the k chosen, `[C]`, given beliefs `[3, C]` of a family."""
         raise NotImplementedError

@@ -75,6 +75,11 @@ class TopTwo(Policy):
         """Kernel that writes the draw of every candidate, in which the first slot's leader is the highest."""
         return thompson_scores
 
+    def check_exact(self, k: int, candidates: int) -> None:
+        """Refuse slates, but of all candidates."""
+        if 1 < k < candidates:
+            raise ValueError(f"top-two Thompson has exact propensities for 1 slot or all {candidates}, not for k = {k}")
+
     def inclusion(self, beliefs: Table, family: int, uids: Uids, k: int) -> Table:
         """Probability that each candidate is chosen, `[C]`.
 
@@ -84,10 +89,6 @@ class TopTwo(Policy):
         count = beliefs.shape[1]
         if k == count:
             return np.ones(count)
-        if k > 1:
-            raise ValueError(
-                f"top-two Thompson has exact propensities for one slot or for all {count} arms, not k = {k}"
-            )
         best = inclusion(family, beliefs, 1)
         last = best ** (self.rounds - 1)
         with np.errstate(divide="ignore", invalid="ignore"):
