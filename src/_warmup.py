@@ -24,6 +24,7 @@ def warm_up(config: object) -> float:
 def _use_bandit(policy: Any) -> None:
     """Call every method of a bandit once, on a few made-up arms."""
     from .bandits import Bandit, ChangeDetector
+    from .bandits._table import BELIEF
 
     model = policy.model
     detectors: list[ChangeDetector | None] = [None]
@@ -48,7 +49,7 @@ def _use_bandit(policy: Any) -> None:
             bandit.propensities(**one)
             bandit.propensities([0, 1], k=2, **two)
         bandit.select_many(**({"contexts": [one["context"]] * 2} if one else {"n": 2}))
-        if not model.is_contextual:
+        if not model.is_contextual and policy.terms == BELIEF:
             bandit.warm_start([2], strength=1.0)
         bandit.add_arms(range(4, 40))
         bandit.retire_arms([3])

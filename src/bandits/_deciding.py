@@ -185,6 +185,6 @@ def inclusion(bandit: Bandit, private: Private, k: int) -> Table:
         return out
     beliefs = np.ascontiguousarray(table[P : R + 1, :-1])
     if policy.terms != BELIEF:  # sums of rewards in place of means
-        beliefs[0] = np.where(beliefs[2] > 0.0, beliefs[0] * beliefs[2], 0.0)
+        beliefs[0] = np.where(beliefs[2] > 0.0, beliefs[0], 0.0) * beliefs[2]  # untried arms have an infinite mean
     out = policy.inclusion(beliefs, bandit._model.family, private.uids, k)
     return out

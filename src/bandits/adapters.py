@@ -83,7 +83,7 @@ class MAB:
     - Expectations of EpsilonGreedy and Random are mean rewards, 0 of an untried arm. Chance is in `predict` alone,
       which ranks by means shrunk to 0 by one millionth of a reward. Equals are ranked by a hash of their ids.
     - Rewards of ThompsonSampling may be anywhere in [0, 1]. `predict` works before any data, with contexts of any d.
-    - Draws are keyed by `seed` and the number of fits. There is no pickle: keep `bandit.to_bytes()`.
+    - Draws are keyed by `seed` and the number of fits. What to keep is `bandit.to_bytes()`.
 
     Parameters
     ----------
