@@ -29,10 +29,11 @@ check: $(VENV)/.test
 quick: $(VENV)/.test ## the fast part of the suite
 	$(BIN)/pytest -m "not slow"
 
-guard: $(VENV)/.test ## fail when the update path has become slow
+guard: $(VENV)/.test ## fail when updating or choosing has become slow
 	$(BIN)/python benchmarks/guard.py
 
-bench: $(VENV)/.bench ## measure beside peers and limits
+bench: $(VENV)/.bench ## measure beside peers and limits; writes benchmarks/RESULTS.md
+	$(BIN)/python benchmarks/results.py
 	$(BIN)/pytest benchmarks -W default --benchmark-enable --benchmark-group-by=group \
 		--benchmark-columns=min,median,rounds --benchmark-sort=min
 

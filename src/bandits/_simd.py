@@ -1,8 +1,8 @@
-"""A dot product in eight lanes, spelt out for the compiler: the same bits on every machine.
+"""A dot product in 32 lanes, spelt out for the compiler: the same bits on every machine.
 
 A compiler may not reorder a sum of floats, so a plain loop adds one number at a time. Here lane l adds the entries
-l, l + 8, l + 16, ...; at the end the lanes are added in a fixed order. Four times as fast as the plain loop, where
-`fastmath` or BLAS would let the machine choose the order.
+l, l + 32, l + 64, ...; the lanes are folded to 8, which take what is left in eights, and are folded to one, which takes
+the last few. Five times as fast as the plain loop, where `fastmath` or BLAS would let the machine choose the order.
 """
 
 from typing import Any
@@ -14,23 +14,30 @@ from numba.extending import intrinsic
 
 from ._table import Table
 
-_LANES = 8
+_WIDE, _NARROW = 32, 8
 
 
 def _plain_dot(a: Table, start: int, b: Table, first: int, n: int) -> float:
     """The same sum in Python, for runs with the compiler off."""
-    lanes = [0.0] * _LANES
-    whole = n - n % _LANES
-    for i in range(0, whole, _LANES):
-        for lane in range(_LANES):
-            lanes[lane] += a[start + i + lane] * b[first + i + lane]
-    while len(lanes) > 1:
-        half = len(lanes) // 2
-        lanes = [lanes[lane] + lanes[lane + half] for lane in range(half)]
-    total = lanes[0]
-    for i in range(whole, n):
-        total += a[start + i] * b[first + i]
-    return total
+    sums, done = [0.0] * _WIDE, 0
+    for lanes in (_WIDE, _NARROW, 1):
+        while len(sums) > lanes:
+            half = len(sums) // 2
+            sums = [sums[lane] + sums[lane + half] for lane in range(half)]
+        while n - done >= lanes:
+            sums = [sums[lane] + a[start + done + lane] * b[first + done + lane] for lane in range(lanes)]
+            done += lanes
+    return sums[0]
+
+
+def _fold(builder: Any, sums: Any, lanes: int) -> Any:
+    """Add the upper half of a vector to its lower half until `lanes` are left."""
+    while sums.type.count > lanes:
+        half = sums.type.count // 2
+        undefined = ir.Constant(sums.type, ir.Undefined)
+        picks = [ir.Constant(ir.VectorType(ir.IntType(32), half), list(range(i, i + half))) for i in (0, half)]
+        sums = builder.fadd(*(builder.shuffle_vector(sums, undefined, pick) for pick in picks))
+    return sums
 
 
 @intrinsic
@@ -41,35 +48,21 @@ def _lane_dot(typing: Any, a: Any, start: Any, b: Any, first: Any, n: Any) -> An
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         array_a, start, array_b, first, n = arguments
-        index, double = start.type, ir.DoubleType()
-        vector = ir.VectorType(double, _LANES)
-        data_a = context.make_array(signature.args[0])(context, builder, array_a).data
-        data_b = context.make_array(signature.args[2])(context, builder, array_b).data
-        base_a, base_b = builder.gep(data_a, [start]), builder.gep(data_b, [first])
-        lanes = cgutils.alloca_once_value(builder, ir.Constant(vector, [0.0] * _LANES))
-        blocks = builder.sdiv(n, ir.Constant(index, _LANES))
-
-        def load(base: Any, at: Any) -> Any:
-            pointer = builder.bitcast(builder.gep(base, [at]), vector.as_pointer())
-            return builder.load(pointer, align=8)
-
-        with cgutils.for_range(builder, blocks) as loop:
-            at = builder.mul(loop.index, ir.Constant(index, _LANES))
-            product = builder.fmul(load(base_a, at), load(base_b, at))
-            builder.store(builder.fadd(builder.load(lanes), product), lanes)
-        sums = [
-            builder.extract_element(builder.load(lanes), ir.Constant(ir.IntType(32), lane)) for lane in range(_LANES)
-        ]
-        while len(sums) > 1:
-            half = len(sums) // 2
-            sums = [builder.fadd(sums[lane], sums[lane + half]) for lane in range(half)]
-        total = cgutils.alloca_once_value(builder, sums[0])
-        whole = builder.mul(blocks, ir.Constant(index, _LANES))
-        with cgutils.for_range(builder, builder.sub(n, whole)) as loop:
-            at = builder.add(whole, loop.index)
-            product = builder.fmul(builder.load(builder.gep(base_a, [at])), builder.load(builder.gep(base_b, [at])))
-            builder.store(builder.fadd(builder.load(total), product), total)
-        return builder.load(total)
+        base_a = builder.gep(context.make_array(signature.args[0])(context, builder, array_a).data, [start])
+        base_b = builder.gep(context.make_array(signature.args[2])(context, builder, array_b).data, [first])
+        sums, done = ir.Constant(ir.VectorType(ir.DoubleType(), _WIDE), [0.0] * _WIDE), ir.Constant(start.type, 0)
+        for lanes in (_WIDE, _NARROW, 1):
+            sums = _fold(builder, sums, lanes)
+            total = cgutils.alloca_once_value(builder, sums)
+            count = ir.Constant(start.type, lanes)
+            with cgutils.for_range(builder, builder.sdiv(builder.sub(n, done), count)) as loop:
+                at = builder.add(done, builder.mul(loop.index, count))
+                here = [builder.bitcast(builder.gep(base, [at]), sums.type.as_pointer()) for base in (base_a, base_b)]
+                product = builder.fmul(*(builder.load(pointer, align=8) for pointer in here))
+                builder.store(builder.fadd(builder.load(total), product), total)
+            sums = builder.load(total)
+            done = builder.sub(n, builder.srem(builder.sub(n, done), count))
+        return builder.extract_element(sums, ir.Constant(ir.IntType(32), 0))
 
     return types.float64(a, types.intp, b, types.intp, types.intp), generate
 

@@ -48,7 +48,7 @@ VACANT = -1.0  # a column without an arm
 MOVED = -2.0  # an array that has been replaced by a larger one
 
 # what a kernel answers
-OK, STALE, BAD_REWARD, BAD_WEIGHT, FAR_AHEAD, CHANGED = 0, 1, 2, 3, 4, 5
+OK, STALE, BAD_REWARD, BAD_WEIGHT, BAD_CONTEXT, FAR_AHEAD, CHANGED = 0, 1, 2, 3, 4, 5, 6
 
 
 class State(NamedTuple):

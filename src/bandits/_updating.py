@@ -23,6 +23,7 @@ _CHUNK = 8_192  # events that one kernel call applies while it holds the GIL
 _CHUNK_OF_NUMBERS = 1_000_000  # the same for linear models, in numbers of their blocks
 _NOBODY = -1  # a handle that no arm has
 _NAN = float("nan")
+_FLOAT64 = np.dtype(np.float64)
 NO_TIME = np.array([_NAN])
 
 
@@ -33,6 +34,10 @@ def is_batch(arm: Any) -> bool:
 
 def update_single(bandit: Bandit, arm: Any, reward: Any, weight: Any, context: Any, at: Any, propensity: Any) -> None:
     """Learn one event, all of it checked."""
+    if at is None and propensity is None and _is_plain(bandit, arm, reward, weight, context):
+        state, model, handle = bandit._state, bandit._model, bandit._handle_of.get(arm, _NOBODY)
+        if not model.learn_one(*state, handle, reward, weight, context, _NAN, model.ridge):
+            return  # else there is something wrong, or the landmark must move
     arm = checked_id(arm, "arm") if type(arm) is not str and type(arm) is not int else arm
     contexts = checked_contexts(bandit, context, 1)
     time = _NAN
@@ -57,6 +62,18 @@ def update_single(bandit: Bandit, arm: Any, reward: Any, weight: Any, context: A
                 raise bad_event(bandit, status, "", arm, reward, weight)
     if status == CHANGED:
         _note_change(bandit, arm, time, note)
+
+
+def _is_plain(bandit: Bandit, arm: Any, reward: Any, weight: Any, context: Any) -> bool:
+    """Whether all is of the types that the kernel of a linear model takes as they are; it checks the values."""
+    return (
+        type(context) is np.ndarray
+        and context.dtype is _FLOAT64
+        and context.shape == bandit._shape
+        and context.flags.carray
+        and type(reward) is type(weight) is float
+        and (type(arm) is str or type(arm) is int)
+    )
 
 
 def _learn_one(

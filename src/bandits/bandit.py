@@ -122,6 +122,7 @@ class Bandit:
         self._is_deterministic = policy.is_deterministic
         self._detection = (0.0, 0.0) if detector is None else (detector.bucket, float(np.log(detector.delta)))
         model = self._model
+        self._shape = (self._model.width,) if self._is_contextual else None  # of one context
         self._is_timed = detector is not None or model.window is not None or model.half_life is not None
         self._is_plain = not (self._is_timed or self._is_contextual or self._needs_propensity)
 
@@ -391,11 +392,11 @@ class Bandit:
             For a bad reward, weight, context or time. Nothing has been learnt, of a batch neither.
         """
         if context is not None or at is not None or propensity is not None or not self._is_plain:
-            if _updating.is_batch(arm):
+            if type(arm) is str or type(arm) is int or not _updating.is_batch(arm):
+                _updating.update_single(self, arm, reward, weight, context, at, propensity)
+            else:
                 ids = checked_ids(arm, "arm", ordered=True)
                 _updating.update_many(self, ids, None, reward, weight, context, at, propensity)
-            else:
-                _updating.update_single(self, arm, reward, weight, context, at, propensity)
             return
         if type(arm) is not str and type(arm) is not int:
             if _updating.is_batch(arm):

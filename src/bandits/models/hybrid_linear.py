@@ -8,8 +8,8 @@ import numpy as np
 from .._linalg import block_width, inverse_factor, learn_block, new_block, times
 from .._numba import kernel
 from .._simd import dot
-from .._table import EVENTS, OK, STALE, Handles, State, Table, first_stale, pending_of
-from ._linear_base import Features, LinearModel, draw_shared, write_belief
+from .._table import BAD_CONTEXT, EVENTS, OK, STALE, Handles, State, Table, first_stale, pending_of
+from ._linear_base import Features, LinearModel, draw_shared, is_bounded, write_belief
 from .linear import check_event, resolve
 
 
@@ -152,6 +152,8 @@ def learn_one(
 ) -> int:
     """Learn one event; answer a status."""
     status = check_event(table, handle, reward, weight)
+    if status == OK and not is_bounded(context.reshape(1, context.size)):
+        return BAD_CONTEXT
     if status == OK:
         _add(table, blocks, shared, handle, reward, weight, context)
     return status

@@ -10,6 +10,7 @@ from .._linalg import block_width, decay_block, keep_ridge, learn_block, new_blo
 from .._numba import kernel
 from .._simd import dot
 from .._table import (
+    BAD_CONTEXT,
     BAD_REWARD,
     BAD_WEIGHT,
     EVENTS,
@@ -30,7 +31,7 @@ from .._table import (
     pending_of,
 )
 from ._base import Seconds
-from ._linear_base import LinearModel, write_belief
+from ._linear_base import LinearModel, is_bounded, write_belief
 
 MAX_REWARD = 1e9
 MAX_WEIGHT = 1e12
@@ -163,8 +164,8 @@ def learn_one(
 ) -> int:
     """Learn one event; answer a status. `at` is NaN for the latest time known."""
     status = check_event(table, handle, reward, weight)
-    if status != OK:
-        return status
+    if status != OK or not is_bounded(context.reshape(1, context.size)):
+        return status if status != OK else BAD_CONTEXT
     factor = forward_weight(table, at)
     if factor < 0.0:
         return FAR_AHEAD
@@ -217,7 +218,7 @@ def fill(
     d = contexts.shape[1]
     packed = d * (d + 1) // 2
     is_decayed = table[HALF_LIFE, -1] > 0.0
-    flat = blocks.reshape(blocks.size)
+    flat, points = blocks.reshape(blocks.size), contexts.reshape(contexts.size)  # slices in the loop would cost as much
     square = np.empty(packed)
     outer(contexts[0], square)
     for i in range(handles.size):
@@ -225,13 +226,13 @@ def fill(
         if is_decayed:
             keep_ridge(blocks[column], d, ridge / scale)
         start = column * blocks.shape[1]
-        x = contexts[0]
-        if i > 0 and contexts.shape[0] > 1:
-            x = contexts[i]
-            outer(x, square)
+        row = 0
+        if contexts.shape[0] > 1:
+            row = i
+            outer(contexts[i], square)
         variance = dot(flat, start + packed, square, 0, packed) / scale
         variance /= 1.0 + pending_of(table, column) * variance
-        mean = dot(x, 0, flat, start + 2 * packed + d, d)
+        mean = dot(points, row * d, flat, start + 2 * packed + d, d)
         write_belief(out, i, mean, width * math.sqrt(max(variance, 0.0)))
     return OK
 

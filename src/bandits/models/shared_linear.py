@@ -9,9 +9,22 @@ from .._decay import backward_scale, forward_weight
 from .._linalg import decay_block, inverse_factor, keep_ridge, learn_block, new_block, outer
 from .._numba import kernel
 from .._simd import dot
-from .._table import EVENTS, FAR_AHEAD, HALF_LIFE, LANDMARK, OK, STALE, Handles, State, Table, first_stale, pending_of
+from .._table import (
+    BAD_CONTEXT,
+    EVENTS,
+    FAR_AHEAD,
+    HALF_LIFE,
+    LANDMARK,
+    OK,
+    STALE,
+    Handles,
+    State,
+    Table,
+    first_stale,
+    pending_of,
+)
 from ._base import Seconds
-from ._linear_base import LinearModel, draw_shared, write_belief
+from ._linear_base import LinearModel, draw_shared, is_bounded, write_belief
 from .linear import check_event, resolve
 
 
@@ -106,8 +119,8 @@ def learn_one(
 ) -> int:
     """Learn one event; answer a status. `at` is NaN for the latest time known."""
     status = check_event(table, handle, reward, weight)
-    if status != OK:
-        return status
+    if status != OK or not is_bounded(context.reshape(1, context.size)):
+        return status if status != OK else BAD_CONTEXT
     factor = forward_weight(table, at)
     if factor < 0.0:
         return FAR_AHEAD
