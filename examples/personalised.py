@@ -1,4 +1,4 @@
-"""Rooms for viewers with tastes: a linear bandit beside a context-free one, and what the log of its choices can tell."""
+"""Rooms for viewers with tastes: a linear bandit beside a context-free one, many requests at once, propensities."""
 
 import numpy as np
 

@@ -29,12 +29,15 @@ def load_arms(values: dict[str, Any], arrays: dict[str, Any]) -> Arms:
     arms = Arms()
     arms.ids = _ids(take(values, "ids", lambda v: isinstance(v, list), "a list"))
     size = len(arms.ids)
-    is_live = np.array([id is not None for id in arms.ids], bool) if None in arms.ids else np.ones(size, bool)
-    live = np.flatnonzero(is_live)
-    order = _columns(values["order"]) if "order" in values else np.arange(size)
-    free = _columns(values.get("free", []))
-    has_all = np.array_equal(np.sort(order), live) and np.array_equal(np.sort(free), np.flatnonzero(~is_live))
-    require(has_all, "its columns contradict its ids")
+    if "order" in values or "free" in values or None in arms.ids:
+        is_live = np.array([id is not None for id in arms.ids], bool)
+        live, order, free = np.flatnonzero(is_live), _columns(values.get("order")), _columns(values.get("free"))
+        has_all = np.array_equal(np.sort(order), live) and np.array_equal(np.sort(free), np.flatnonzero(~is_live))
+        require(has_all, "its columns contradict its ids")
+        names = [arms.ids[i] for i in order.tolist()]
+    else:  # columns were taken in order, and none was given back
+        live = order = np.arange(size)
+        free, names = live[:0], arms.ids
     generations = _array(arrays, "generations", np.int64, np.zeros(size, np.int64))
     tombstones = _array(arrays, "tombstones", np.uint64, np.zeros(0, np.uint64))
     uids = _array(arrays, "uids", np.uint64, None)
@@ -43,8 +46,7 @@ def load_arms(values: dict[str, Any], arrays: dict[str, Any]) -> Arms:
     require(bool(((generations >= 0) & (generations < 1 << 31)).all()), "a generation is out of range")
     require(are_distinct(uids[live]), "two arms have one uid")
     require(not tombstones.size or not np.isin(uids[live], tombstones).any(), "a live arm is among its tombstones")
-    names = arms.ids if order.size == size and (order[1:] > order[:-1]).all() else [arms.ids[i] for i in order.tolist()]
-    arms.handle_of = dict(zip(names, (order | generations[order] << 32).tolist(), strict=True))  # type: ignore[arg-type]
+    arms.handle_of = dict(zip(names, (order | generations[order] << 32).tolist(), strict=True))
     require(len(arms.handle_of) == live.size, "an id stands twice")
     arms.generations = generations.tolist()
     arms.free = free.tolist()

@@ -38,7 +38,7 @@ from ._table import (
     Table,
     is_current,
 )
-from .models._cells import GAUSSIAN, add, supports
+from .models._cells import BETA, GAUSSIAN, add, supports
 
 MAX_WEIGHT = 1e12  # the tails are exact to 1e-9 for a + b up to here
 _COLUMN, _GENERATION, _REWARD, _WEIGHT = 0, 1, 2, 3  # rows of the window's ring
@@ -83,8 +83,12 @@ def check_batch(table: Table, handles: Handles, rewards: Table, weights: Table) 
     for i in range(handles.size):
         is_good &= is_current(table, handles[i])
     model = table[MODEL, -1]
-    for i in range(rewards.size):
-        is_good &= supports(model, rewards[i])
+    if model == BETA:
+        for i in range(rewards.size):
+            is_good &= (rewards[i] >= 0.0) & (rewards[i] <= 1.0)
+    else:
+        for i in range(rewards.size):
+            is_good &= supports(model, rewards[i])
     for i in range(weights.size):
         is_good &= (weights[i] >= 0.0) & (weights[i] <= MAX_WEIGHT)
     if is_good:

@@ -35,8 +35,8 @@ def is_batch(arm: Any) -> bool:
 def update_single(bandit: Bandit, arm: Any, reward: Any, weight: Any, context: Any, at: Any, propensity: Any) -> None:
     """Learn one event, all of it checked."""
     if at is None and propensity is None and _is_plain(bandit, arm, reward, weight, context):
-        state, model, handle = bandit._state, bandit._model, bandit._handle_of.get(arm, _NOBODY)
-        if not model.learn_one(*state, handle, reward, weight, context, _NAN, model.ridge):
+        state, model = bandit._state, bandit._model
+        if not model.learn_one(*state, bandit._handle_of.get(arm, _NOBODY), reward, weight, context, _NAN, model.ridge):
             return  # else there is something wrong, or the landmark must move
     arm = checked_id(arm, "arm") if type(arm) is not str and type(arm) is not int else arm
     contexts = checked_contexts(bandit, context, 1)

