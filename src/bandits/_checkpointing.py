@@ -9,8 +9,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from ._arms_checkpointing import load_arms, save_arms
 from ._changes import ChangeDetector
-from ._learning import count_held
 from ._table import CELL_NAMES, CELLS, FIRST, RESOLVED, SHOWN, occupy, snapshot
+from ._window import count_held
 from .checkpoint import Checkpoint, pack, require, take, unpack
 from .policies import AnyPolicy
 from .records import Change

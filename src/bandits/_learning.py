@@ -7,8 +7,6 @@ a change.
 
 import math
 
-import numpy as np
-
 from ._changes import change_in, note_event
 from ._decay import MAX_AHEAD, forward_weight
 from ._numba import kernel
@@ -22,7 +20,6 @@ from ._table import (
     FIRST,
     GROUP_BITS,
     HALF_LIFE,
-    HELD,
     LANDMARK,
     LATEST,
     MODEL,
@@ -31,17 +28,14 @@ from ._table import (
     RESOLVED,
     SHOWN,
     STALE,
-    STAMP,
-    WINDOW_NEXT,
-    WINDOW_USED,
     Handles,
     Table,
     is_current,
 )
-from .models._cells import BETA, GAUSSIAN, add, supports
+from ._window import clear_evidence, slide
+from .models._cells import BETA, add, supports
 
 MAX_WEIGHT = 1e12  # the tails are exact to 1e-9 for a + b up to here
-_COLUMN, _GENERATION, _REWARD, _WEIGHT = 0, 1, 2, 3  # rows of the window's ring
 
 
 @kernel
@@ -144,7 +138,7 @@ def update_timed(
     _add(table, column, reward, weight * factor)
     table[EVENTS, -1] += 1.0
     if ring.size > 0:
-        _slide(table, ring, handle, reward, weight)
+        slide(table, ring, handle, reward, weight)
     if bucket > 0.0:
         block = blocks[column]
         if note_event(table, block, at, bucket, reward, weight) and change_in(block, log_delta):
@@ -176,89 +170,6 @@ def update_many_timed(
     for i in range(start, stop):
         weight, at = weights[i if weights.size > 1 else 0], ats[i if ats.size > 1 else 0]
         update_timed(table, blocks, ring, handles[i], rewards[i], weight, at, bucket, log_delta, notes[i])
-
-
-@kernel
-def _slide(table: Table, ring: Table, handle: int, reward: float, weight: float) -> None:
-    """Take the newest event into the window and the oldest out of it.
-
-    Each time the ring has turned once, all is added up anew, so that rounding does not build up; an arm without an
-    event in the window has no evidence at all.
-    """
-    following = int(table[WINDOW_NEXT, -1])
-    table[HELD, handle & 0xFFFF_FFFF] += 1.0  # first, as the oldest may be of the same arm
-    if table[WINDOW_USED, -1] == ring.shape[1]:
-        column = int(ring[_COLUMN, following])
-        if table[STAMP, column] == ring[_GENERATION, following]:
-            add(table[MODEL, -1], table, column, ring[_REWARD, following], -ring[_WEIGHT, following])
-            table[HELD, column] -= 1.0
-            _tidy(table, column)
-    else:
-        table[WINDOW_USED, -1] += 1.0
-    ring[_COLUMN, following] = handle & 0xFFFF_FFFF
-    ring[_GENERATION, following] = handle >> 32
-    ring[_REWARD, following] = reward
-    ring[_WEIGHT, following] = weight
-    following += 1
-    if following == ring.shape[1]:
-        following = 0
-        _add_up(table, ring)
-    table[WINDOW_NEXT, -1] = following
-
-
-@kernel
-def _tidy(table: Table, column: int) -> None:
-    """Take away what rounding leaves where events were taken back: sums of what is not negative are not."""
-    table[DIRTY, column >> GROUP_BITS] = 1.0
-    if table[HELD, column] <= 0.0:
-        clear_evidence(table, column)
-        return
-    for s in range(first_evidence(table[MODEL, -1]), table.shape[0]):
-        if not is_signed(table[MODEL, -1], s - FIRST):
-            table[s, column] = max(table[s, column], 0.0)
-
-
-@kernel
-def _add_up(table: Table, ring: Table) -> None:
-    """Make the evidence of all arms anew from a full window."""
-    model = table[MODEL, -1]
-    for j in range(ring.shape[1]):
-        column = int(ring[_COLUMN, j])
-        if table[STAMP, column] == ring[_GENERATION, j]:
-            clear_evidence(table, column)
-    for j in range(ring.shape[1]):
-        column = int(ring[_COLUMN, j])
-        if table[STAMP, column] == ring[_GENERATION, j]:
-            add(model, table, column, ring[_REWARD, j], ring[_WEIGHT, j])
-
-
-@kernel
-def count_held(table: Table, ring: Table) -> None:
-    """Count each arm's events in the window, after a checkpoint was read."""
-    for j in range(int(table[WINDOW_USED, -1])):
-        column = int(ring[_COLUMN, j])
-        if 0 <= column < table.shape[1] - 1 and table[STAMP, column] == ring[_GENERATION, j]:
-            table[HELD, column] += 1.0
-
-
-@kernel
-def clear_evidence(table: Table, column: int) -> None:
-    """Forget what was learnt of a column's arm, not its prior."""
-    for s in range(first_evidence(table[MODEL, -1]), table.shape[0]):
-        table[s, column] = 0.0
-    table[DIRTY, column >> GROUP_BITS] = 1.0
-
-
-@kernel
-def first_evidence(model: float) -> int:
-    """First row of the evidence, which reaches to the last row."""
-    return FIRST + (5 if model == GAUSSIAN else 2)
-
-
-@kernel
-def is_signed(model: float, row: int) -> bool:
-    """Whether a row of the statistics may be negative."""
-    return bool(model == GAUSSIAN and row == 6)  # the sum of distances from the origin
 
 
 @kernel
@@ -295,42 +206,6 @@ def needed_move(table: Table, at: float) -> float:
 
 
 @kernel
-def show(table: Table, handles: Handles, counts: Table) -> None:
-    """Note that these arms are being shown and await feedback; write how often each was by now."""
-    for i in range(handles.size):
-        column = handles[i] & 0xFFFF_FFFF
-        counts[i] = 0.0
-        if is_current(table, handles[i]):
-            table[SHOWN, column] += 1.0
-            table[PENDING, -1] += 1.0
-            table[DIRTY, column >> GROUP_BITS] = 1.0
-            counts[i] = table[SHOWN, column]
-
-
-@kernel
-def is_resolved(table: Table, handles: Handles, shown: Table) -> bool:
-    """Whether none of these exposures awaits feedback any more."""
-    for i in range(handles.size):
-        if is_current(table, handles[i]) and table[RESOLVED, handles[i] & 0xFFFF_FFFF] < shown[i]:
-            return False
-    return True
-
-
-@kernel
-def expire(table: Table, handles: Handles, shown: Table) -> int:
-    """Await no more what these arms were shown up to the counts `shown [B]`; return how many exposures that were."""
-    expired = 0.0
-    for i in range(handles.size):
-        column = handles[i] & 0xFFFF_FFFF
-        if is_current(table, handles[i]) and table[RESOLVED, column] < shown[i]:
-            expired += shown[i] - table[RESOLVED, column]
-            table[RESOLVED, column] = shown[i]
-            table[DIRTY, column >> GROUP_BITS] = 1.0
-    table[PENDING, -1] -= expired
-    return int(expired)
-
-
-@kernel
 def set_prior(table: Table, handles: Handles, values: Table) -> None:
     """Set the rows of the prior, `values [n, B]`."""
     for i in range(handles.size):
@@ -338,8 +213,3 @@ def set_prior(table: Table, handles: Handles, values: Table) -> None:
         for s in range(values.shape[0]):
             table[FIRST + s, column] = values[s, i]
         table[DIRTY, column >> GROUP_BITS] = 1.0
-
-
-def new_ring(window: int | None) -> Table:
-    """Make an empty window of so many events, or none."""
-    return np.zeros((4, window or 0))

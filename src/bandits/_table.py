@@ -36,7 +36,7 @@ TERMS = 3  # what the derived rows hold: BELIEF or EVIDENCE
 VERSION = 4  # changes whenever an arm comes or goes; MOVED for ever after a move; or PRIVATE
 PENDING = 5  # exposures that await feedback, over all arms
 HALF_LIFE, LANDMARK, LATEST, SCALE = 6, 7, 8, 9  # of forward decay: see `_decay`; LANDMARK in whole half-lives
-WINDOW_USED, WINDOW_NEXT = 10, 11  # of the sliding window: see `_learning`
+WINDOW_USED, WINDOW_NEXT = 10, 11  # of the sliding window: see `_window`
 FAMILY = 12  # of the beliefs
 
 CELL_NAMES = ("events", "landmark", "latest", "pending", "window_used", "window_next")  # that a checkpoint keeps

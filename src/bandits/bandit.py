@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from . import _checkpointing, _deciding, _many, _updating
 from ._changes import ChangeDetector, new_buckets
 from ._inputs import checked_float, checked_int, checked_now
-from ._learning import expire, is_resolved, new_ring, set_prior, show, update_one
+from ._learning import set_prior, update_one
+from ._pending import expire, is_resolved, show
 from ._random import ArmId, base_key, fold_in
 from ._table import (
     BELIEF,
@@ -30,6 +31,7 @@ from ._table import (
     occupy,
     vacate,
 )
+from ._window import new_ring
 from .arms import Arms, are_distinct, checked_id, checked_ids, uid_array
 from .policies import AnyPolicy
 from .records import Change, Decision

@@ -140,12 +140,22 @@ def check_many(table: Table, handles: Handles, rewards: Table, weights: Table) -
 
 @kernel
 def _add(
-    table: Table, blocks: Table, handle: int, reward: float, weight: float, context: Table, ridge: float, work: Table
+    table: Table,
+    blocks: Table,
+    shared: Table,
+    handle: int,
+    reward: float,
+    weight: float,
+    context: Table,
+    ridge: float,
+    work: Table,
 ) -> None:
+    """Learn a checked event of weight in forward units: in the arm's block, or in the one that all share."""
     column = handle & 0xFFFF_FFFF
+    block = blocks[column] if shared.size == 0 else shared
     if table[HALF_LIFE, -1] > 0.0:
-        keep_ridge(blocks[column], context.size, ridge / backward_scale(table, math.nan))
-    learn_block(blocks[column], context, reward, weight, work)
+        keep_ridge(block, context.size, ridge / backward_scale(table, math.nan))
+    learn_block(block, context, reward, weight, work)
     resolve(table, column)
     table[EVENTS, -1] += 1.0
 
@@ -169,7 +179,7 @@ def learn_one(
     factor = forward_weight(table, at)
     if factor < 0.0:
         return FAR_AHEAD
-    _add(table, blocks, handle, reward, weight * factor, context, ridge, np.empty(context.size))
+    _add(table, blocks, shared, handle, reward, weight * factor, context, ridge, np.empty(context.size))
     return OK
 
 
@@ -193,7 +203,7 @@ def learn_many(
         factor = forward_weight(table, ats[i if ats.size > 1 else 0])
         weight = weights[i if weights.size > 1 else 0] * factor
         context = contexts[i if contexts.shape[0] > 1 else 0]
-        _add(table, blocks, handles[i], rewards[i], weight, context, ridge, work)
+        _add(table, blocks, shared, handles[i], rewards[i], weight, context, ridge, work)
 
 
 @kernel

@@ -5,14 +5,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from .._decay import backward_scale, forward_weight
-from .._linalg import decay_block, inverse_factor, keep_ridge, learn_block, new_block, outer
+from .._decay import backward_scale
+from .._linalg import decay_block, inverse_factor, keep_ridge, new_block, outer
 from .._numba import kernel
 from .._simd import dot
 from .._table import (
-    BAD_CONTEXT,
-    EVENTS,
-    FAR_AHEAD,
     HALF_LIFE,
     LANDMARK,
     OK,
@@ -24,8 +21,8 @@ from .._table import (
     pending_of,
 )
 from ._base import Seconds
-from ._linear_base import LinearModel, draw_shared, is_bounded, write_belief
-from .linear import check_event, resolve
+from ._linear_base import LinearModel, draw_shared, write_belief
+from .linear import learn_many, learn_one
 
 
 class SharedLinear(LinearModel):
@@ -92,63 +89,6 @@ class SharedLinear(LinearModel):
     def learn_many(self) -> Any:
         """Kernel that learns checked events."""
         return learn_many
-
-
-@kernel
-def _add(
-    table: Table, shared: Table, handle: int, reward: float, weight: float, context: Table, ridge: float, work: Table
-) -> None:
-    if table[HALF_LIFE, -1] > 0.0:
-        keep_ridge(shared, context.size, ridge / backward_scale(table, math.nan))
-    learn_block(shared, context, reward, weight, work)
-    resolve(table, handle & 0xFFFF_FFFF)
-    table[EVENTS, -1] += 1.0
-
-
-@kernel
-def learn_one(
-    table: Table,
-    blocks: Table,
-    shared: Table,
-    handle: int,
-    reward: float,
-    weight: float,
-    context: Table,
-    at: float,
-    ridge: float,
-) -> int:
-    """Learn one event; answer a status. `at` is NaN for the latest time known."""
-    status = check_event(table, handle, reward, weight)
-    if status != OK or not is_bounded(context.reshape(1, context.size)):
-        return status if status != OK else BAD_CONTEXT
-    factor = forward_weight(table, at)
-    if factor < 0.0:
-        return FAR_AHEAD
-    _add(table, shared, handle, reward, weight * factor, context, ridge, np.empty(context.size))
-    return OK
-
-
-@kernel
-def learn_many(
-    table: Table,
-    blocks: Table,
-    shared: Table,
-    handles: Handles,
-    rewards: Table,
-    weights: Table,
-    contexts: Table,
-    ats: Table,
-    ridge: float,
-    start: int,
-    stop: int,
-) -> None:
-    """Learn the checked events start ... stop - 1."""
-    work = np.empty(contexts.shape[1])
-    for i in range(start, stop):
-        factor = forward_weight(table, ats[i if ats.size > 1 else 0])
-        weight = weights[i if weights.size > 1 else 0] * factor
-        context = contexts[i if contexts.shape[0] > 1 else 0]
-        _add(table, shared, handles[i], rewards[i], weight, context, ridge, work)
 
 
 @kernel
