@@ -21,6 +21,7 @@ from ._top import finish, push
 _BLOCK = 512
 _SAMPLE = 1_024  # candidates that are drawn roughly to start with, where there are more than _ALL
 _ALL = 4_096
+_RUN = 64  # of which so many lie side by side: a line of the cache serves eight
 
 Flags = NDArray[np.bool_]
 
@@ -104,21 +105,23 @@ def _start(
     """Fill the heap with exact draws of the candidates whose rough draws are the highest."""
     count = handles.size
     k = positions.size
-    stride = 1 if count <= _ALL else max(1, count // max(_SAMPLE, 4 * k))
-    size = (count - 1) // stride + 1
+    runs = max(_SAMPLE, 4 * k) // _RUN
+    takes_all = count <= max(_ALL, runs * _RUN)
+    gap = _RUN if takes_all else count // runs  # from the start of one run to that of the next
+    size = count if takes_all else runs * _RUN
     rough = np.empty(size)
-    if is_dense and stride == 1 and fixed == 0.0:
+    if is_dense and takes_all and fixed == 0.0:
         for i in range(size):
             rough[i] = table[CENTER, i] + table[SPREAD, i] * rough_normal(uniform(key, uids[i], 0))
     else:
         for i in range(size):
-            column = handles[i * stride] & 0xFFFF_FFFF
+            column = handles[i // _RUN * gap + i % _RUN] & 0xFFFF_FFFF
             u = fixed if fixed > 0.0 else uniform(key, uids[column], 0)
             rough[i] = table[CENTER, column] + table[SPREAD, column] * rough_normal(u)
     filled = 0
     for i in range(size):
         if filled < k or rough[i] > scores[0]:
-            filled = push(i * stride, rough[i], handles, uids, filled, positions, scores)
+            filled = push(i // _RUN * gap + i % _RUN, rough[i], handles, uids, filled, positions, scores)
     starters = positions.copy()
     filled = 0
     for position in starters:
