@@ -123,6 +123,13 @@ def change_in(block: Table, log_delta: float) -> bool:
     return True
 
 
+@kernel
+def bucket_at(block: Table, j: int) -> tuple[float, float, float]:
+    """Weight, rewards and number of the bucket in place j."""
+    slots = (block.size - 1) // 4
+    return block[1 + j], block[1 + slots + j], block[1 + 3 * slots + j]
+
+
 def new_buckets(detector: ChangeDetector | None) -> Table:
     """Make the block of a new arm."""
     return np.zeros(0 if detector is None else detector.width)

@@ -11,7 +11,7 @@ from ._beliefs import gather
 from ._inputs import checked_int
 from ._numba import kernel
 from ._random import ArmId, fold_in
-from ._table import BELIEF, EVENTS, OK, STALE, Handles, P, R, State, Table, Uids
+from ._table import BELIEF, EVENTS, STALE, Handles, P, R, State, Table, Uids
 from .models._linear_base import pick_columns, private_table
 from .records import Decision
 
@@ -100,6 +100,7 @@ def decide(
 ) -> Decision:
     """Rank and record; where the table moved or an arm was retired meanwhile, look the arms up again."""
     arms, n, contexts, policy = bandit._arms, -1, None, bandit.policy
+    private: Private | None = None
     while True:
         if ids is not None:
             offered = arms.offered(ids)
@@ -124,14 +125,12 @@ def decide(
         if k == 0:  # all candidates are paused
             break
         state, uids = bandit._state, bandit._uids  # in this order: growth publishes uids first
-        private = None
-        if contexts is not None or propensities:
-            private = private_of(bandit, state, handles, contexts, key, now, draws=policy.draws)
-            status = STALE if private is None else OK
-        if private is not None:
-            status = bandit._best(*private[:3], key, private.version, now, *bandit._numbers, positions, scores)
-        elif contexts is None and not propensities:
+        if contexts is None and not propensities:
             status = bandit._best(state.table, handles, uids, key, version, now, *bandit._numbers, positions, scores)
+        else:
+            private, status = private_of(bandit, state, handles, contexts, key, now, draws=policy.draws), STALE
+            if private is not None:
+                status = bandit._best(*private[:3], key, private.version, now, *bandit._numbers, positions, scores)
         if status != STALE:
             break
         with bandit._lock:  # wait for the change to be published

@@ -7,7 +7,7 @@ a change.
 
 import math
 
-from ._changes import change_in, note_event
+from ._changes import bucket_at, change_in, note_event
 from ._decay import MAX_AHEAD, forward_weight
 from ._numba import kernel
 from ._table import (
@@ -25,12 +25,11 @@ from ._table import (
     MODEL,
     OK,
     PENDING,
-    RESOLVED,
-    SHOWN,
     STALE,
     Handles,
     Table,
     is_current,
+    resolve,
 )
 from ._window import clear_evidence, slide
 from .models._cells import BETA, add, supports
@@ -54,9 +53,7 @@ def check_one(table: Table, handle: int, reward: float, weight: float) -> int:
 def _add(table: Table, column: int, reward: float, weight: float) -> None:
     """Add an event; it resolves one exposure of its arm that awaited feedback."""
     add(table[MODEL, -1], table, column, reward, weight)
-    if table[PENDING, -1] > 0.0 and table[RESOLVED, column] < table[SHOWN, column]:
-        table[RESOLVED, column] += 1.0
-        table[PENDING, -1] -= 1.0
+    resolve(table, column)
     table[DIRTY, column >> GROUP_BITS] = 1.0
 
 
@@ -176,13 +173,12 @@ def update_many_timed(
 def _restart(table: Table, block: Table, column: int, bucket: float) -> float:
     """Keep of an arm's evidence what came after the change, the buckets that are left; return its weight."""
     clear_evidence(table, column)
-    slots = (block.size - 1) // 4
     kept = 0.0
-    for j in range(slots):
-        n = block[1 + j]
+    for j in range((block.size - 1) // 4):
+        n, successes, number = bucket_at(block, j)
         if n > 0.0:
-            factor = forward_weight(table, block[1 + 2 * slots + j] * bucket)
-            add(table[MODEL, -1], table, column, min(block[1 + slots + j] / n, 1.0), n * factor)
+            factor = forward_weight(table, number * bucket)
+            add(table[MODEL, -1], table, column, min(successes / n, 1.0), n * factor)
             kept += n
     return kept
 

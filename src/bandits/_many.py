@@ -11,7 +11,7 @@ from ._beliefs import gather
 from ._deciding import checked_k, count
 from ._inputs import checked_int, checked_now
 from ._random import ArmId, fold_in_many
-from ._table import EVENTS, FIRST, STAMP, Handles, Table, Uids
+from ._table import EVENTS, STAMP, Handles, State, Table, Uids
 from ._updating import advance
 from .arms import Offer, checked_ids
 from .models._linear_base import private_table
@@ -183,8 +183,7 @@ def _run(
         return
     model = bandit._model
     largest = int((requests.stops - requests.starts).max())
-    work = np.zeros((FIRST + 4, largest + 1))
-    work[:, -1] = private_table(0, bandit._state, model.family)[:, -1]
+    work = private_table(largest, State(private.table, private.blocks, private.shared), model.family)
     rank_many_linear(
         policy.rule,
         private.table,

@@ -172,6 +172,14 @@ def pending_of(table: Table, column: int) -> float:
 
 
 @kernel
+def resolve(table: Table, column: int) -> None:
+    """Take one exposure of the arm from those that await feedback."""
+    if table[PENDING, -1] > 0.0 and table[RESOLVED, column] < table[SHOWN, column]:
+        table[RESOLVED, column] += 1.0
+        table[PENDING, -1] -= 1.0
+
+
+@kernel
 def first_stale(table: Table, handles: Handles) -> int:
     """Position of the first handle whose arm does not own its column, or -1."""
     for i in range(handles.size):

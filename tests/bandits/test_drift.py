@@ -248,3 +248,17 @@ def test_a_change_is_noticed_where_times_come_from_decisions_alone():
         bandit.select(now=float(t))
         bandit.update(["a"] * 50, [float(t >= 20)] * 50)
     assert len(bandit.changes) == 1
+
+
+def test_what_is_kept_after_a_change_weighs_by_its_bucket_under_decay():
+    """Forty events a bucket; the change after bucket 9 is seen at the end of bucket 10, whose 40 are kept and decay."""
+    model = Beta(half_life=20.0)
+    bandit = Bandit(Thompson(model=model), ["a"], change_detector=ChangeDetector(bucket=10.0, window=30))
+    for bucket in range(11):
+        bandit.update(["a"] * 40, [float(bucket >= 10)] * 40, at=10.0 * bucket)
+    bandit.update("a", 1.0, at=110.0)
+    (change,) = bandit.changes
+    assert (change.at, change.kept) == (110.0, 41.0)
+    mean, weight, _ = bandit.evidence(now=110.0)[:, 0]
+    assert mean == 1.0
+    np.testing.assert_allclose(weight, 40.0 * 2.0**-0.5 + 1.0, rtol=1e-12)

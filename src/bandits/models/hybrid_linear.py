@@ -8,9 +8,9 @@ import numpy as np
 from .._linalg import block_width, inverse_factor, learn_block, new_block, times
 from .._numba import kernel
 from .._simd import dot
-from .._table import BAD_CONTEXT, EVENTS, OK, STALE, Handles, State, Table, first_stale, pending_of
+from .._table import BAD_CONTEXT, EVENTS, OK, STALE, Handles, State, Table, first_stale, pending_of, resolve
 from ._linear_base import Features, LinearModel, draw_shared, is_bounded, write_belief
-from .linear import check_event, resolve
+from .linear import check_event
 
 
 class HybridLinear(LinearModel):

@@ -18,9 +18,6 @@ from .._table import (
     HALF_LIFE,
     LANDMARK,
     OK,
-    PENDING,
-    RESOLVED,
-    SHOWN,
     STALE,
     STAMP,
     Handles,
@@ -29,6 +26,7 @@ from .._table import (
     first_stale,
     is_current,
     pending_of,
+    resolve,
 )
 from ._base import Seconds
 from ._linear_base import LinearModel, is_bounded, write_belief
@@ -106,14 +104,6 @@ class Linear(LinearModel):
     def learn_many(self) -> Any:
         """Kernel that learns checked events."""
         return learn_many
-
-
-@kernel
-def resolve(table: Table, column: int) -> None:
-    """Take one exposure of the arm from those that await feedback."""
-    if table[PENDING, -1] > 0.0 and table[RESOLVED, column] < table[SHOWN, column]:
-        table[RESOLVED, column] += 1.0
-        table[PENDING, -1] -= 1.0
 
 
 @kernel
