@@ -66,6 +66,44 @@ class LinearModel(BaseModel):
         """Statistics of a new arm beside its block, `[0]`."""
         return np.zeros(0)
 
+    @property
+    def kernels(self) -> tuple[Any, Any, Any]:
+        """Kernels that write beliefs, learn one event, and learn checked events."""
+        raise NotImplementedError
+
+    def fill(
+        self,
+        private: Table,
+        state: State,
+        handles: Handles,
+        contexts: Table,
+        key: int,
+        now: float,
+        width: float,
+        draws: bool,
+    ) -> int:
+        """Write mean and deviation of each candidate, or what `draws` leaves of them, into a private table.
+
+        Returns
+        -------
+        int
+            A status.
+        """
+        status: int = self.kernels[0](
+            *state, handles, contexts, self.n_features, self.ridge, key, now, width, draws, private
+        )
+        return status
+
+    @property
+    def learn_one(self) -> Any:
+        """Kernel that learns one event."""
+        return self.kernels[1]
+
+    @property
+    def learn_many(self) -> Any:
+        """Kernel that learns checked events."""
+        return self.kernels[2]
+
     def checked_contexts(self, context: Any, count: int, what: str = "context") -> Table:
         """Return contexts as float64 `[1, d]`, the same for all, or `[count, d]`.
 

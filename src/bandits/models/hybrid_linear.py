@@ -69,32 +69,10 @@ class HybridLinear(LinearModel):
         """Block of a new arm: its own ridge regression, then `B_i [d, m]`."""
         return np.concatenate([new_block(self.n_features, self.ridge), np.zeros(self.n_features * self.n_shared)])
 
-    def fill(
-        self,
-        private: Table,
-        state: State,
-        handles: Handles,
-        contexts: Table,
-        key: int,
-        now: float,
-        width: float,
-        draws: bool,
-    ) -> int:
-        """Write mean and deviation of each candidate into a private table; answer a status.
-
-        For draws, beta is drawn, and the deviation is what is left given beta.
-        """
-        return fill(*state, handles, contexts, self.n_features, self.ridge, key, now, width, draws, private)
-
     @property
-    def learn_one(self) -> Any:
-        """Kernel that learns one event."""
-        return learn_one
-
-    @property
-    def learn_many(self) -> Any:
-        """Kernel that learns checked events."""
-        return learn_many
+    def kernels(self) -> tuple[Any, Any, Any]:
+        """Kernels that write beliefs, learn one event, and learn checked events."""
+        return fill, learn_one, learn_many
 
 
 @kernel

@@ -77,33 +77,14 @@ class Linear(LinearModel):
         """Block of a new arm."""
         return new_block(self.n_features, self.ridge)
 
-    def fill(
-        self,
-        private: Table,
-        state: State,
-        handles: Handles,
-        contexts: Table,
-        key: int,
-        now: float,
-        width: float,
-        draws: bool,
-    ) -> int:
-        """Write mean and deviation of each candidate into a private table; answer a status."""
-        return fill(*state, handles, contexts, self.n_features, self.ridge, key, now, width, draws, private)
-
     def move_landmark(self, state: State, halvings: float) -> None:
         """Bring the landmark of forward decay that many whole half-lives forward; nothing is rounded."""
         _move_landmark(state.table, state.blocks, self.n_features, self.ridge, halvings)
 
     @property
-    def learn_one(self) -> Any:
-        """Kernel that learns one event."""
-        return learn_one
-
-    @property
-    def learn_many(self) -> Any:
-        """Kernel that learns checked events."""
-        return learn_many
+    def kernels(self) -> tuple[Any, Any, Any]:
+        """Kernels that write beliefs, learn one event, and learn checked events."""
+        return fill, learn_one, learn_many
 
 
 @kernel
