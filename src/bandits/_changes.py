@@ -1,7 +1,8 @@
 """Has an arm's rate changed? A generalised likelihood ratio over time buckets.
 
-Each arm keeps B buckets of `bucket` seconds in a block of `1 + 4 B` numbers: the newest bucket's number, then of each
-bucket the sum of weights, of rewards, of squared weights, and its number. A bucket's place is its number modulo B.
+Each arm keeps B buckets of `bucket` seconds in a block of `2 + 4 B` numbers: the newest bucket's number, then of each
+bucket the sum of weights, of rewards, of squared weights, and its number; last, how often the arm was restarted. A
+bucket's place is its number modulo B.
 """
 
 import math
@@ -47,7 +48,7 @@ class ChangeDetector(BaseModel):
     @property
     def width(self) -> int:
         """Numbers that an arm needs."""
-        return 1 + 4 * (self.window + 1)  # the newest bucket is still open
+        return 2 + 4 * (self.window + 1)  # the newest bucket is still open
 
 
 @kernel

@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
+from ._adding import add_up, check_additive, rename
 from ._arms_checkpointing import load_arms, save_arms
 from ._changes import ChangeDetector
+from ._sums import is_shared
 from ._table import CELL_NAMES, CELLS, FIRST, RESOLVED, SHOWN, occupy, snapshot
 from ._window import count_held
 from .checkpoint import Checkpoint, pack, require, take, unpack
+from .contributions import lengthen, load_retracted, load_slots, load_writes, save_slots, save_writes
 from .policies import AnyPolicy
 from .records import Change
 
@@ -28,9 +31,10 @@ def save(bandit: Bandit) -> bytes:
         arms, state = bandit._arms, bandit._state
         columns = len(arms.ids)
         statistics = np.empty((2 + bandit._model.newcomer().size, columns))
-        blocks, shared = np.empty((columns, state.blocks.shape[1])), np.empty(state.shared.size)
+        blocks, shared = np.empty((columns, bandit._own_width)), np.empty(bandit._model.shared_width)
         cells, ring = np.empty(len(_CELLS)), np.empty(bandit._ring.shape)
         snapshot(*state, bandit._ring, statistics, blocks, shared, ring, cells)
+        ledger = bandit._ledger
         values: dict[str, Any] = {
             "seed": bandit.seed,
             "replica": bandit.replica,
@@ -39,11 +43,11 @@ def save(bandit: Bandit) -> bytes:
             "now": bandit._now,
             "changes": [[change.arm, change.at, change.event, change.kept] for change in bandit._changes],
         }
-        evidence = _first_evidence(bandit)
-        arrays = {"cells": cells, "uids": bandit._uids[:columns].copy(), "evidence": statistics[2 + evidence :]}
+        prior, evidence, _ = np.split(statistics[2:], _bounds(bandit))
+        arrays = {"cells": cells, "uids": bandit._uids[:columns].copy(), "evidence": evidence}
         save_arms(arms, values, arrays)
-        if (statistics[2 : 2 + evidence] != bandit._model.newcomer()[:evidence, None]).any():
-            arrays["prior"] = statistics[2 : 2 + evidence]
+        if (prior != bandit._model.newcomer()[: prior.shape[0], None]).any():
+            arrays["prior"] = prior
         if statistics[:2].any():
             arrays["exposures"] = statistics[:2]
         if bandit._shown:
@@ -56,17 +60,50 @@ def save(bandit: Bandit) -> bytes:
             arrays["shared"] = shared
         if ring.size:
             arrays["window"] = ring
+        values["priors"], values["pauses"] = save_writes(ledger.priors), save_writes(ledger.pauses)
+        rows = 1 if is_shared(bandit._model) else columns
+        save_slots({name: slot.longer(rows) for name, slot in ledger.slots.items()}, values, arrays)
+        if ledger.retracted.size:
+            arrays["retracted"] = lengthen(ledger.retracted, rows)
+            values["retracted_landmark"] = ledger.retracted_landmark
+    return pack(Checkpoint(KIND, config_of(bandit), values, arrays))
+
+
+def config_of(bandit: Bandit) -> dict[str, Any]:
+    """Policy and change detector as plain values."""
     detector = bandit.change_detector
-    config = {
+    return {
         "policy": bandit.policy.model_dump(mode="json"),
         "change_detector": None if detector is None else detector.model_dump(mode="json"),
     }
-    return pack(Checkpoint(KIND, config, values, arrays))
+
+
+def _bounds(bandit: Bandit) -> list[int]:
+    """Where a newcomer's statistics are cut: prior, own evidence, and the others' sums, which are made anew."""
+    model = bandit._model
+    return [model.prior_rows, model.prior_rows + model.evidence_rows]
+
+
+def is_prior(model: Any, values: Any) -> bool:
+    """Whether values are a prior that the model can have."""
+    if not isinstance(values, list) or not all(type(value) is float and np.isfinite(value) for value in values):
+        return False
+    statistics = model.newcomer()[:, None]
+    if model.is_contextual or len(values) != model.prior_like(np.zeros(1), 1.0).shape[0]:
+        return False
+    statistics[: len(values), 0] = values
+    verdicts: list[bool] = []
+    model.check_statistics(statistics, lambda is_good, _: verdicts.append(is_good))
+    return all(verdicts)
 
 
 def load(cls: type[Bandit], blob: bytes) -> Any:
     """Check everything, then build the bandit."""
-    checkpoint = unpack(blob, KIND, _MIGRATIONS)
+    return built(cls, unpack(blob, KIND, MIGRATIONS))
+
+
+def built(cls: type[Bandit], checkpoint: Checkpoint) -> Bandit:
+    """Check what a checkpoint holds, then build the bandit."""
     values, arrays = checkpoint.values, checkpoint.arrays
     policy = _configured(AnyPolicy, checkpoint.config.get("policy"), "policy")
     bandit = cls(
@@ -75,7 +112,7 @@ def load(cls: type[Bandit], blob: bytes) -> Any:
         replica=take(values, "replica", lambda v: isinstance(v, str), "a string"),
         change_detector=_configured(ChangeDetector | None, checkpoint.config.get("change_detector"), "change detector"),
     )
-    require(take(values, "epoch", _is_count, "a count") == 0, "its epoch is not 0, the only one written so far")
+    rename(bandit, bandit.replica, take(values, "epoch", _is_count, "a count"))
     bandit._counter[0] = take(values, "decisions", _is_count, "a count")
     bandit._now = take(values, "now", lambda v: v is None or (type(v) is float and np.isfinite(v)), "a time")
     bandit._arms = arms = load_arms(values, arrays)
@@ -87,28 +124,26 @@ def load(cls: type[Bandit], blob: bytes) -> Any:
     _take_state(bandit, arrays, is_live)
     bandit._uids[:columns] = arrays["uids"]
     _take_shown(bandit, values, arrays)
+    _take_ledger(bandit, values, arrays)
     changes = take(values, "changes", lambda v: isinstance(v, list), "a list")
     require(all(isinstance(change, list) and len(change) == 4 for change in changes), "its changes are no records")
     bandit._changes.extend(Change(*change) for change in changes)
     return bandit
 
 
-def _first_evidence(bandit: Bandit) -> int:
-    """Row of a newcomer's statistics at which the evidence starts; before it stands the prior."""
-    return 0 if bandit._is_contextual else bandit._model.newcomer().size - bandit._model.evidence_rows
-
-
 def _take_state(bandit: Bandit, arrays: dict[str, Any], is_live: Any) -> None:
     """Check statistics, blocks, shared numbers, window and cells, and take them over."""
     table, blocks, shared = bandit._state
     ring, columns, newcomer = bandit._ring, is_live.size, bandit._model.newcomer()
-    evidence = _first_evidence(bandit)
-    default = np.repeat(newcomer[:evidence, None], columns, axis=1)
-    prior = _floats(arrays, "prior", (evidence, columns), default)
-    statistics = np.concatenate([prior, _floats(arrays, "evidence", (newcomer.size - evidence, columns))])
+    cut = _bounds(bandit)
+    default = np.repeat(newcomer[: cut[0], None], columns, axis=1)
+    prior = _floats(arrays, "prior", (cut[0], columns), default)
+    evidence = _floats(arrays, "evidence", (cut[1] - cut[0], columns))
+    statistics = np.concatenate([prior, evidence, np.zeros((newcomer.size - cut[1], columns))])
     exposures = _floats(arrays, "exposures", (2, columns), np.zeros((2, columns)))
     cells = _floats(arrays, "cells", (len(_CELLS),))
-    own = [_floats(arrays, "blocks", (columns, blocks.shape[1])), _floats(arrays, "shared", shared.shape)]
+    width, shared_width = bandit._own_width, bandit._model.shared_width
+    own = [_floats(arrays, "blocks", (columns, width)), _floats(arrays, "shared", (shared_width,))]
     events = _floats(arrays, "window", ring.shape)
     live = slice(None) if is_live.all() else is_live
     finite = [statistics[:, live], own[0][live], own[1], events]
@@ -119,9 +154,24 @@ def _take_state(bandit: Bandit, arrays: dict[str, Any], is_live: Any) -> None:
     occupy(table, blocks, bandit._arms.live_handles(), np.zeros((newcomer.size, 1)), np.zeros(blocks.shape[1]))
     table[SHOWN : RESOLVED + 1, :columns] = exposures
     table[FIRST : FIRST + newcomer.size, :columns] = statistics
-    blocks[:columns], shared[:], ring[:] = *own, events
+    blocks[:columns, :width], shared[:shared_width], ring[:] = *own, events
     table[list(_CELLS.values()), -1] = cells
     count_held(table, ring)
+
+
+def _take_ledger(bandit: Bandit, values: dict[str, Any], arrays: dict[str, Any]) -> None:
+    """Check what others have told, and add it up again."""
+    model, ledger = bandit._model, bandit._ledger
+    rows, width = 1 if is_shared(model) else bandit.columns, ledger.retracted.shape[1]
+    ledger.slots = load_slots(values, arrays, rows, width, bandit.change_detector is not None)
+    require((bandit.replica, bandit.epoch) not in ledger.slots, "it has heard of itself")
+    require(bandit.updates >= ledger.others_events, "others have learnt more than all")
+    load_retracted(values, arrays, rows, ledger)
+    ledger.priors = load_writes(values, "priors", lambda prior: is_prior(model, prior))
+    ledger.pauses = load_writes(values, "pauses", lambda pause: isinstance(pause, bool))
+    if ledger.slots or ledger.retracted.size:
+        check_additive(bandit)
+        add_up(bandit, np.arange(rows), 0, np.nan, derives=False)
 
 
 def _floats(arrays: dict[str, Any], name: str, shape: tuple[int, ...], default: Any = None) -> Any:
@@ -185,4 +235,13 @@ def _from_1(fields: dict[str, Any]) -> None:
     arrays["cells"] = np.array([events, np.nan, np.nan, 0.0, 0.0, 0.0])
 
 
-_MIGRATIONS = {1: _from_1}
+def _from_2(fields: dict[str, Any]) -> None:
+    """Format 2 knew no other replicas, and did not count the restarts of an arm."""
+    fields["values"].update(slots=[], priors=[], pauses=[])
+    if fields["config"].get("change_detector") is not None and "blocks" in fields["arrays"]:
+        blocks = fields["arrays"]["blocks"]
+        require(blocks.ndim == 2, "its blocks are no table")
+        fields["arrays"]["blocks"] = np.concatenate([blocks, np.zeros((blocks.shape[0], 1))], axis=1)
+
+
+MIGRATIONS = {1: _from_1, 2: _from_2}

@@ -40,6 +40,13 @@ def checked_int(value: Any, what: str, low: int, high: int | None = None) -> int
     return int(value)
 
 
+def checked_name(replica: Any) -> str:
+    """Return a replica's name: a string."""
+    if not isinstance(replica, str):
+        raise ValueError(f"replica = {replica!r} is not a string")
+    return replica
+
+
 def checked_now(now: Any, latest: float | None) -> float:
     """Return the caller's present: finite, and not before the latest one."""
     value = checked_float(now, "now")

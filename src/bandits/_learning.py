@@ -173,6 +173,7 @@ def update_many_timed(
 def _restart(table: Table, block: Table, column: int, bucket: float) -> float:
     """Keep of an arm's evidence what came after the change, the buckets that are left; return its weight."""
     clear_evidence(table, column)
+    block[-1] += 1.0
     kept = 0.0
     for j in range((block.size - 1) // 4):
         n, successes, number = bucket_at(block, j)

@@ -8,6 +8,8 @@ A block of d features holds, packed by rows of the lower triangle (D = d (d + 1)
     theta     [d]  inverse moment
     ridge     [1]  as it stands in the inverse
     count     [1]  updates since the inverse was last made anew
+    others    [D]  evidence of other replicas, and
+              [d]  their moment, which inverse and theta hold too; there only once a bandit has learnt from others
 
 The inverse follows each event by Sherman and Morrison's formula, and is made anew from the evidence, by Cholesky, every
 REFRESH events, so that rounding does not build up.
@@ -27,6 +29,11 @@ REFRESH = 100
 def block_width(features: int) -> int:
     """Numbers in a block."""
     return features * (features + 1) + 2 * features + 2
+
+
+def others_width(features: int) -> int:
+    """Numbers by which a block is longer where other replicas' evidence stands in it: that of an additive sum."""
+    return features * (features + 1) // 2 + features
 
 
 def new_block(features: int, ridge: float) -> Table:
@@ -95,12 +102,18 @@ def learn_block(block: Table, x: Table, reward: float, weight: float, work: Tabl
 def refresh_block(block: Table, d: int, ridge: float) -> None:
     """Make inverse and theta anew from evidence and moment, with the given ridge."""
     packed = d * (d + 1) // 2
+    others = 2 * packed + 2 * d + 2
     inverse = np.zeros((d, d))
+    moment = block[2 * packed : 2 * packed + d].copy()
     at = 0
     for i in range(d):
         for j in range(i + 1):
             inverse[i, j] = block[at + j]
+            if block.size > others:
+                inverse[i, j] += block[others + at + j]
         inverse[i, i] += ridge
+        if block.size > others:
+            moment[i] += block[others + packed + i]
         at += i + 1
     _cholesky(inverse)
     _invert_triangle(inverse)
@@ -113,7 +126,7 @@ def refresh_block(block: Table, d: int, ridge: float) -> None:
             block[at + j] = total
         at += i + 1
     theta = np.zeros(d)
-    times(block, packed, block[2 * packed : 2 * packed + d], theta)
+    times(block, packed, moment, theta)
     block[2 * packed + d : 2 * packed + 2 * d] = theta
     block[2 * packed + 2 * d] = ridge
     block[2 * packed + 2 * d + 1] = 0.0
@@ -172,4 +185,6 @@ def decay_block(block: Table, d: int, factor: float, ridge: float) -> None:
         block[i] *= factor
     for i in range(d):
         block[2 * packed + i] *= factor
+    for i in range(2 * packed + 2 * d + 2, block.size):
+        block[i] *= factor
     refresh_block(block, d, ridge)

@@ -107,7 +107,8 @@ def snapshot(
 ) -> None:
     """Copy what is not derived of the first columns, all of one moment.
 
-    out: `[2 + S, n]`, rows SHOWN and RESOLVED, then the model's; cells: the table's own.
+    out: `[2 + S, n]`, rows SHOWN and RESOLVED, then the model's; cells: the table's own. Of blocks and shared numbers as
+    many as there is room for: others' sums, which stand last, are left out.
     """
     for s in range(out.shape[0]):
         row = SHOWN + s if s < 2 else FIRST + s - 2
@@ -116,7 +117,7 @@ def snapshot(
     for column in range(out_blocks.shape[0]):
         for j in range(out_blocks.shape[1]):
             out_blocks[column, j] = blocks[column, j]
-    for j in range(shared.size):
+    for j in range(out_shared.size):
         out_shared[j] = shared[j]
     for s in range(ring.shape[0]):
         for j in range(ring.shape[1]):
@@ -147,8 +148,8 @@ def occupy(table: Table, blocks: Table, handles: Handles, values: Table, block: 
         table[HELD, column] = 0.0
         for s in range(values.shape[0]):
             table[FIRST + s, column] = values[s, i * step]
-        for j in range(block.size):
-            blocks[column, j] = block[j]
+        for j in range(blocks.shape[1]):
+            blocks[column, j] = block[j] if j < block.size else 0.0
         table[DIRTY, column >> GROUP_BITS] = 1.0
         table[STAMP, column] = handles[i] >> 32
     table[VERSION, -1] += 1.0

@@ -68,6 +68,20 @@ def checked_id(id: Any, what: str) -> ArmId:
     raise ValueError(f"{what} = {id!r} is not an arm id: ids are strings or integers, not {type(id).__name__}")
 
 
+def distinct(ids: Iterable[Any], done: str) -> list[ArmId]:
+    """Return ids, checked, none of them twice."""
+    given = checked_ids(ids, "arms")
+    if len(set(given)) != len(given):
+        raise ValueError(f"arm {first_twin(given)!r} is given twice; nothing was {done}")
+    return given
+
+
+def first_twin(ids: Sequence[ArmId]) -> ArmId:
+    """Return the first id that stands twice."""
+    seen: set[ArmId] = set()
+    return next(id for id in ids if id in seen or seen.add(id))  # type: ignore[func-returns-value]
+
+
 class Arms:
     """Ids and their handles (`column | generation << 32`).
 
@@ -146,12 +160,16 @@ class Arms:
             column = self.handle_of.pop(id) & 0xFFFF_FFFF
             self.ids[column] = None
             self.free.append(column)
-            self.tombstones[uid64(id)] = None
             self.paused.discard(id)
+        self.bury(map(uid64, ids))
+        self._live = None
+
+    def bury(self, uids: Iterable[int]) -> None:
+        """Remember the uids of arms that are retired, here or elsewhere."""
+        self.tombstones.update(dict.fromkeys(uids))
         while len(self.tombstones) > self.max_tombstones:
             del self.tombstones[next(iter(self.tombstones))]
             self.tombstones_dropped += 1
-        self._live = None
 
     def live(self, lock: AbstractContextManager[Any], version: Callable[[], float]) -> Offer:
         """All arms that may be chosen now; made anew, under the owner's lock, only after a structural change."""

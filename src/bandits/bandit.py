@@ -8,14 +8,14 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _checkpointing, _deciding, _many, _updating
-from ._changes import ChangeDetector, new_buckets
-from ._inputs import checked_float, checked_int, checked_now
-from ._learning import set_prior, update_one
+from . import _checkpointing, _deciding, _lifecycle, _many, _merging, _updating, contributions
+from ._changes import ChangeDetector
+from ._inputs import checked_float, checked_int, checked_name, checked_now
+from ._learning import update_one
 from ._pending import expire, is_resolved, show
 from ._random import ArmId, base_key, fold_in
+from ._sums import width_of
 from ._table import (
-    BELIEF,
     EVENTS,
     LATEST,
     PENDING,
@@ -28,11 +28,10 @@ from ._table import (
     columns_of,
     first_stale,
     move,
-    occupy,
-    vacate,
 )
 from ._window import new_ring
-from .arms import Arms, are_distinct, checked_id, checked_ids, uid_array
+from .arms import Arms, are_distinct, checked_id, checked_ids, distinct, first_twin
+from .contributions import Ledger
 from .policies import AnyPolicy
 from .records import Change, Decision
 
@@ -88,8 +87,7 @@ class Bandit:
     ) -> None:
         if isinstance(policy, type) or not hasattr(policy, "best"):
             raise ValueError(f"policy = {policy!r} is not a policy; pass one such as Thompson()")
-        if not isinstance(replica, str):
-            raise ValueError(f"replica = {replica!r} is not a string")
+        checked_name(replica)
         model = policy.model
         if change_detector is not None and (model.kind != "beta" or model.window is not None):
             raise ValueError("a change_detector works with the model 'beta' without a window; leave one of them out")
@@ -106,10 +104,12 @@ class Bandit:
         self._arms = Arms()
         self._handle_of = self._arms.handle_of
         columns = max(checked_int(capacity, "capacity", 0, 2**31 - 1), _SPARE)
+        self._others_width = 0  # numbers of others' sums in each block
         self._state = self._new_state(columns)
         self._table = self._state.table  # the same array, one look-up nearer to the single update
         self._uids = np.zeros(columns, np.uint64)
         self._ring = new_ring(policy.model.window)
+        self._ledger = Ledger(width_of(policy.model))
         self._shown: deque[tuple[float, Handles, Table]] = deque()
         self._changes: deque[Change] = deque(maxlen=_MOST_CHANGES)
         self.add_arms(arms)
@@ -130,9 +130,18 @@ class Bandit:
 
     def _new_state(self, capacity: int) -> State:
         detector = self.change_detector
-        state: State = self._model.init(capacity, 0 if detector is None else detector.width)
+        state: State = self._model.init(capacity, self._others_width if detector is None else detector.width)
         state.table[TERMS, -1] = self.policy.terms
         return state
+
+    @property
+    def _own_width(self) -> int:
+        """Numbers in a block, others' sums apart."""
+        return int(self._state.blocks.shape[1]) - self._others_width
+
+    def _resets(self) -> Handles | None:
+        """How often each column's arm was restarted, where there is a change detector."""
+        return None if self.change_detector is None else self._state.blocks[: self.columns, -1].astype(np.int64)
 
     def __repr__(self) -> str:
         return f"Bandit({self.policy!r}, {len(self._arms)} arms, {self.updates} updates)"
@@ -215,7 +224,7 @@ class Bandit:
         if candidates is not None:
             ids = checked_ids(candidates, "candidates")
             if len(set(ids)) != len(ids):
-                raise ValueError(f"candidate {_first_twin(ids)!r} is given twice; candidates must be distinct")
+                raise ValueError(f"candidate {first_twin(ids)!r} is given twice; candidates must be distinct")
         return self._decide(ids, None, k, context, now, pending, propensities)
 
     def select_rows(
@@ -436,18 +445,7 @@ class Bandit:
         ValueError
             For an id that is live, was retired, or is given twice. Nothing was added.
         """
-        new = checked_ids(ids, "arms")
-        with self._lock:
-            uids = self._arms.check_new(new)
-            needed = self._arms.capacity_for(len(new))
-            if needed > self._uids.size:
-                self._grow(max(needed, 2 * self._uids.size))
-            handles = self._arms.assign(len(new))
-            self._uids[columns_of(handles)] = uid_array(uids, len(new))
-            model = self._model
-            block = model.newcomer_block() if self._is_contextual else new_buckets(self.change_detector)
-            occupy(self._table, self._state.blocks, handles, model.newcomer()[:, None].copy(), block)
-            self._arms.publish(new, handles)
+        _lifecycle.add_arms(self, checked_ids(ids, "arms"))
 
     def retire_arms(self, ids: Iterable[ArmId]) -> None:
         """Forget arms and what was learnt of them, for ever: their ids are never accepted again; all or none.
@@ -457,10 +455,7 @@ class Bandit:
         UnknownArmError
             For an id that names no live arm. Nothing was retired.
         """
-        old = self._distinct(ids, "retired")
-        with self._lock:
-            vacate(self._table, self._arms.handles(old))
-            self._arms.retire(old)
+        _lifecycle.retire_arms(self, distinct(ids, "retired"))
 
     def pause_arms(self, ids: Iterable[ArmId]) -> None:
         """Take arms out of the choice until `resume_arms`; they keep what they have learnt, and learn on; all or none.
@@ -470,13 +465,11 @@ class Bandit:
         UnknownArmError
             For an id that names no live arm. Nothing was paused.
         """
-        with self._lock:
-            self._arms.pause(self._distinct(ids, "paused"), True)
+        _lifecycle.pause_arms(self, distinct(ids, "paused"), is_paused=True)
 
     def resume_arms(self, ids: Iterable[ArmId]) -> None:
         """Bring paused arms back into the choice; those that are not paused stay as they are."""
-        with self._lock:
-            self._arms.pause(self._distinct(ids, "resumed"), False)
+        _lifecycle.pause_arms(self, distinct(ids, "resumed"), is_paused=False)
 
     @property
     def paused(self) -> list[ArmId]:
@@ -505,32 +498,7 @@ class Bandit:
         ValueError
             For a source without evidence, or a linear model: shared parameters carry over to new arms by themselves.
         """
-        new = self._distinct(ids, "started")
-        strength = checked_float(strength, "strength")
-        if self.policy.terms != BELIEF:
-            raise ValueError(f"{self.policy.kind!r} reads the evidence only, so that a prior would change nothing")
-        if not 1e-6 <= strength <= 1e12:
-            raise ValueError(f"strength = {strength} is not in [1e-6, 1e12]")
-        if self._is_contextual:
-            raise ValueError("warm_start is for models of counts; SharedLinear and HybridLinear carry over to new arms")
-        with self._lock:
-            handles = self._arms.handles(new)
-            started = set(new)
-            given = [id for id in self._handle_of if id not in started] if source is None else source
-            means, weights, _ = self.evidence(self._distinct(given, "started"))
-            if not weights.sum() > 0.0:
-                raise ValueError("the source has no evidence to start from; nothing was changed")
-            prior = self._model.prior_like(np.full(len(new), np.average(means, weights=weights)), strength)
-            statistics = np.repeat(self._model.newcomer()[:, None], len(new), axis=1)
-            statistics[: prior.shape[0]] = prior
-            self._model.check_statistics(statistics, _refuse_prior)
-            set_prior(self._table, handles, prior)
-
-    def _distinct(self, ids: Iterable[ArmId], done: str) -> list[ArmId]:
-        given = checked_ids(ids, "arms")
-        if len(set(given)) != len(given):
-            raise ValueError(f"arm {_first_twin(given)!r} is given twice; nothing was {done}")
-        return given
+        _lifecycle.warm_start(self, distinct(ids, "started"), strength, source)
 
     def _grow(self, capacity: int) -> None:
         uids = np.zeros(capacity, np.uint64)
@@ -622,8 +590,18 @@ class Bandit:
         return _checkpointing.save(self)
 
     @classmethod
-    def from_bytes(cls, blob: bytes) -> Self:
+    def from_bytes(cls, blob: bytes, *, replica: str | None = None, epoch: int | None = None) -> Self:
         """Resume exactly from a checkpoint: the next decision is the one that the saved bandit would have made.
+
+        Parameters
+        ----------
+        blob
+            From `to_bytes`.
+        replica
+            To fork instead: a name for the new bandit, which decides by draws of its own and has learnt nothing itself
+            beside what it has read. The saved bandit's own name starts its next epoch, as after a crash.
+        epoch
+            With `replica`: which of its epochs; by default the first after those that the checkpoint knows.
 
         Raises
         ------
@@ -631,7 +609,111 @@ class Bandit:
             For bytes that are truncated, altered, of another kind or of a newer format. Nothing was loaded.
         """
         bandit: Self = _checkpointing.load(cls, blob)
+        if replica is not None:
+            bandit.reopen(replica, epoch=epoch)
+        elif epoch is not None:
+            raise ValueError("an epoch goes with the name of a replica; pass `replica` too")
         return bandit
+
+    # replicas
+
+    @classmethod
+    def merge(cls, bandits: Iterable[Self | bytes], *, replica: str = "merged") -> Self:
+        """Make one bandit that has learnt what all have, each event once.
+
+        A bandit tells what it has learnt itself and what it has heard of others; of each replica and epoch the newest
+        counts. The result does not depend on order, repetition or grouping; sums of integers are exact. Arms of any are
+        arms of all, and one retired anywhere stays retired. Of priors and pauses the latest written holds. Exposures
+        that await feedback stay with the bandit that showed them.
+
+        Parameters
+        ----------
+        bandits
+            Bandits, their checkpoints, or contributions; one bandit or checkpoint at least.
+        replica
+            Name of the result, which itself has learnt nothing yet.
+
+        Raises
+        ------
+        MergeError
+            For other policies, for two bandits of one name, and for what does not add up: EXP3, sliding windows and
+            the model 'hybrid_linear'.
+        CheckpointError
+            For bytes that are none of these.
+
+        Examples
+        --------
+        >>> from seedbed.bandits import Bandit, Thompson
+        >>> one = Bandit(Thompson(), arms=["a", "b"], replica="eu-1")
+        >>> two = Bandit(Thompson(), arms=["a", "b"], replica="eu-2")
+        >>> one.update("a", 1.0), two.update("a", 0.0)
+        (None, None)
+        >>> fleet = Bandit.merge([one, two.to_bytes(), one])
+        >>> fleet.evidence(["a"])[:2].tolist()
+        [[0.5], [2.0]]
+        """
+        merged: Any = _merging.merge(cls, bandits, checked_name(replica))
+        return merged  # type: ignore[no-any-return]
+
+    def contribution(self, since: int | None = None) -> bytes:
+        """Write what this bandit has learnt itself, for others to `absorb`.
+
+        Parameters
+        ----------
+        since
+            Number of its events (`learnt`) that the receiver has: what has not changed since may be left out.
+
+        Raises
+        ------
+        MergeError
+            For what does not add up.
+        """
+        return contributions.to_bytes(_merging.contribution(self, since))
+
+    def absorb(self, sources: Iterable[Self | bytes]) -> None:
+        """Learn what others have learnt: bandits, their checkpoints or contributions, as `merge` does; all or nothing.
+
+        Raises
+        ------
+        MergeError, CheckpointError
+            As `merge`, and for a delta that adds to more than is known.
+        """
+        _merging.absorb(self, sources)
+
+    @property
+    def learnt(self) -> int:
+        """Number of events that this bandit has learnt itself under its present name; `updates` counts others' too."""
+        with self._lock:
+            return self.updates - self._ledger.others_events
+
+    @property
+    def heard(self) -> dict[tuple[str, int], int]:
+        """Number of events learnt by each other (replica, epoch) that was heard of."""
+        with self._lock:
+            return {name: slot.seq for name, slot in self._ledger.slots.items()}
+
+    def reopen(self, replica: str | None = None, *, epoch: int | None = None) -> None:
+        """Go on under another name, or the next epoch of this one: with draws and a contribution of its own.
+
+        What was learnt so far stays, under the name that it was learnt by. Not while other threads decide.
+        """
+        _merging.reopen(self, self.replica if replica is None else checked_name(replica), epoch)
+
+    def correct(self, arm: Any, reward: Any, weight: Any = 1.0, context: Any = None, at: Any = None) -> None:
+        """Take back events that were learnt, one or a batch, all or nothing; parameters as in `update`.
+
+        Each counts as an event. In a fleet any replica may take back what another has learnt, once it has heard of it.
+
+        Raises
+        ------
+        UnknownArmError
+            For an id that names no live arm.
+        MergeError
+            For what does not add up.
+        ValueError
+            As `update`, and where an arm has not learnt as much.
+        """
+        _merging.correct(self, arm, reward, weight, context, at)
 
     # checks
 
@@ -652,13 +734,3 @@ class Bandit:
             i = first_stale(self._table, rows)
         if i >= 0:
             raise _updating.stale(i)
-
-
-def _refuse_prior(is_good: bool, what: str) -> None:
-    if not is_good:
-        raise ValueError(f"with this strength {what}; nothing was changed")
-
-
-def _first_twin(ids: Sequence[ArmId]) -> ArmId:
-    seen: set[ArmId] = set()
-    return next(id for id in ids if id in seen or seen.add(id))  # type: ignore[func-returns-value]

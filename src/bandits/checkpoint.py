@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from .errors import CheckpointError
 
 MAGIC = b"SEEDBED\x1a"
-FORMAT = 2
+FORMAT = 3
 _HEADER = struct.Struct("<8sIQ")
 _CHECKSUM = 16
 _DTYPES = {"<f8", "<i8", "<u8", "|u1", "|b1"}
@@ -55,8 +55,8 @@ def pack(checkpoint: Checkpoint) -> bytes:
     return b"".join((head, body, digest.digest()))
 
 
-def unpack(blob: bytes, kind: str, migrations: Mapping[int, Migration] | None = None) -> Checkpoint:
-    """Read a whole, unaltered checkpoint of one kind. Arrays are writable copies.
+def unpack(blob: bytes, kind: str | tuple[str, ...], migrations: Mapping[int, Migration] | None = None) -> Checkpoint:
+    """Read a whole, unaltered checkpoint of one kind, or of one of several. Arrays are writable copies.
 
     Content of an older format f is brought to f + 1 by `migrations[f]`, where that kind changed.
 
@@ -76,7 +76,7 @@ def unpack(blob: bytes, kind: str, migrations: Mapping[int, Migration] | None = 
         _refuse("the body is not a map of kind, config, values and arrays")
     if not isinstance(fields["kind"], str):
         _refuse("its kind is not a string")
-    if fields["kind"] != kind:
+    if fields["kind"] not in (kind if isinstance(kind, tuple) else (kind,)):
         _refuse(f"it is of kind {fields['kind']!r}, not {kind!r}")
     for part in ("config", "values", "arrays"):
         if not isinstance(fields[part], dict):
@@ -88,7 +88,7 @@ def unpack(blob: bytes, kind: str, migrations: Mapping[int, Migration] | None = 
     for old in range(version, FORMAT):
         if migrations and old in migrations:
             migrations[old](fields)
-    return Checkpoint(kind, fields["config"], fields["values"], fields["arrays"])
+    return Checkpoint(fields["kind"], fields["config"], fields["values"], fields["arrays"])
 
 
 def _checked_body(blob: memoryview) -> tuple[memoryview, int]:

@@ -13,5 +13,9 @@ class StaleRowsError(ValueError):
     """A row that its arm no longer owns."""
 
 
+class MergeError(ValueError):
+    """Bandits that cannot be merged: of two configurations, of one name, or whose evidence does not add up."""
+
+
 class CheckpointError(ValueError):
     """Bytes that are not a whole, unaltered checkpoint of the kind asked for."""

@@ -13,6 +13,7 @@ from .._random import uniform
 from .._table import (
     DIRTY,
     FAMILY,
+    FIRST,
     GROUP_BITS,
     HALF_LIFE,
     LANDMARK,
@@ -42,8 +43,11 @@ class CountModel(BaseModel):
     number: ClassVar[int]  # by which kernels know the model
     family: ClassVar[int]
     support: ClassVar[str]  # rewards that the model accepts, for messages
-    evidence_rows: ClassVar[int]  # the last rows of the statistics, which decay
+    # statistics of an arm: the prior's rows, those of its own evidence, and the same of what other replicas have learnt
+    prior_rows: ClassVar[int]
+    evidence_rows: ClassVar[int]
     is_contextual: ClassVar[bool] = False
+    shared_width: ClassVar[int] = 0  # numbers that belong to all arms, others' sums apart
 
     def model_post_init(self, _: Any) -> None:
         """Refuse two ways to forget at once."""
@@ -65,7 +69,7 @@ class CountModel(BaseModel):
 
     def move_landmark(self, state: State, halvings: float) -> None:
         """Bring the landmark of forward decay that many whole half-lives forward; nothing is rounded."""
-        _move_landmark(state.table, state.table.shape[0] - self.evidence_rows, halvings)
+        _move_landmark(state.table, FIRST + self.prior_rows, halvings)
 
     def newcomer(self) -> Table:
         """Statistics of a new arm, `[S]`."""

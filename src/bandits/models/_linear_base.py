@@ -48,7 +48,14 @@ class LinearModel(BaseModel):
     family: ClassVar[int] = NORMAL
     support: ClassVar[str] = "[-1e9, 1e9]"
     is_contextual: ClassVar[bool] = True
+    prior_rows: ClassVar[int] = 0
+    evidence_rows: ClassVar[int] = 0
     window: ClassVar[None] = None
+
+    @property
+    def shared_width(self) -> int:
+        """Numbers that belong to all arms, others' sums apart."""
+        return 0
 
     @property
     def width(self) -> int:

@@ -14,7 +14,10 @@ from ._base import CountModel, Require
 Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 Pseudocount = Annotated[float, Field(ge=1e-6, le=1e12)]  # beyond, the distribution itself leaves float64
 
-_A, _B, _SUCCESSES, _FAILURES = FIRST, FIRST + 1, FIRST + 2, FIRST + 3  # rows of the table
+# rows of the table
+_A, _B = FIRST, FIRST + 1
+_SUCCESSES, _FAILURES = FIRST + 2, FIRST + 3
+_OTHER_SUCCESSES, _OTHER_FAILURES = FIRST + 4, FIRST + 5
 
 
 class Beta(CountModel):
@@ -49,6 +52,7 @@ class Beta(CountModel):
     number = 0
     family = BETA
     support = "[0, 1]"
+    prior_rows = 2
     evidence_rows = 2
 
     def beliefs(self, state: State, handles: Handles, now: float = np.nan) -> Table:
@@ -64,8 +68,8 @@ class Beta(CountModel):
         return out
 
     def newcomer(self) -> Table:
-        """Statistics of a new arm, `[4]`: the prior and no evidence."""
-        return np.array([*self.prior, 0.0, 0.0])
+        """Statistics of a new arm, `[6]`: the prior and no evidence."""
+        return np.array([*self.prior, 0.0, 0.0, 0.0, 0.0])
 
     def prior_like(self, means: Table, strength: float) -> Table:
         """Prior rows, `[2, B]`, of the given means and of `strength` pseudo-counts."""
@@ -73,7 +77,7 @@ class Beta(CountModel):
         return np.maximum(np.stack([mean, 1.0 - mean]) * strength, 1e-6)
 
     def check_statistics(self, statistics: Table, require: Require) -> None:
-        """Refuse statistics `[4, K]` of a checkpoint that no history can have left."""
+        """Refuse statistics `[6, K]` of a checkpoint that no history can have left."""
         require(bool(((statistics[:2] >= 1e-6) & (statistics[:2] <= 1e12)).all()), "a prior is out of range")
         require(bool(((statistics[2:] >= 0.0) & (statistics[2:] <= self.most)).all()), "evidence is out of range")
 
@@ -94,15 +98,16 @@ def add(table: Table, column: int, reward: float, weight: float) -> None:
 @kernel
 def belief(table: Table, column: int, scale: float, pending: float) -> Any:
     """Posterior successes, failures and 0."""
-    a = table[_A, column] + scale * table[_SUCCESSES, column]
-    return a, table[_B, column] + scale * table[_FAILURES, column] + pending, 0.0
+    successes = table[_SUCCESSES, column] + table[_OTHER_SUCCESSES, column]
+    failures = table[_FAILURES, column] + table[_OTHER_FAILURES, column]
+    return table[_A, column] + scale * successes, table[_B, column] + scale * failures + pending, 0.0
 
 
 @kernel
 def evidence(table: Table, column: int, scale: float, pending: float) -> Any:
     """Mean reward without the prior, its weight, and the variance of a reward."""
-    successes = scale * table[_SUCCESSES, column]
-    n = successes + scale * table[_FAILURES, column] + pending
+    successes = scale * (table[_SUCCESSES, column] + table[_OTHER_SUCCESSES, column])
+    n = successes + scale * (table[_FAILURES, column] + table[_OTHER_FAILURES, column]) + pending
     mean = successes / n if n > 0.0 else 0.0
     return mean, n, mean * (1.0 - mean)
 

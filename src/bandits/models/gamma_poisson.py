@@ -11,7 +11,10 @@ from .._table import FIRST, Handles, State, Table, pending_of
 from ._base import CountModel, Require
 from .beta import Pseudocount
 
-_SHAPE, _RATE, _EVENTS, _TIME = FIRST, FIRST + 1, FIRST + 2, FIRST + 3  # rows of the table
+# rows of the table
+_SHAPE, _RATE = FIRST, FIRST + 1
+_EVENTS, _TIME = FIRST + 2, FIRST + 3
+_OTHER_EVENTS, _OTHER_TIME = FIRST + 4, FIRST + 5
 _LARGEST = 1e12  # rate of an event
 
 
@@ -48,6 +51,7 @@ class GammaPoisson(CountModel):
     number = 2
     family = GAMMA
     support = "[0, 1e12], a rate"
+    prior_rows = 2
     evidence_rows = 2
 
     def beliefs(self, state: State, handles: Handles, now: float = np.nan) -> Table:
@@ -63,8 +67,8 @@ class GammaPoisson(CountModel):
         return out
 
     def newcomer(self) -> Table:
-        """Statistics of a new arm, `[4]`: the prior and no evidence."""
-        return np.array([*self.prior, 0.0, 0.0])
+        """Statistics of a new arm, `[6]`: the prior and no evidence."""
+        return np.array([*self.prior, 0.0, 0.0, 0.0, 0.0])
 
     def prior_like(self, means: Table, strength: float) -> Table:
         """Prior rows, `[2, B]`, of the given means and of `strength` units of time."""
@@ -72,7 +76,7 @@ class GammaPoisson(CountModel):
         return prior
 
     def check_statistics(self, statistics: Table, require: Require) -> None:
-        """Refuse statistics `[4, K]` of a checkpoint that no history can have left."""
+        """Refuse statistics `[6, K]` of a checkpoint that no history can have left."""
         require(bool(((statistics[:2] >= 1e-6) & (statistics[:2] <= 1e12)).all()), "a prior is out of range")
         most = self.most * _LARGEST
         require(bool(((statistics[2:] >= 0.0) & (statistics[2:] <= most)).all()), "evidence is out of range")
@@ -94,15 +98,16 @@ def add(table: Table, column: int, reward: float, weight: float) -> None:
 @kernel
 def belief(table: Table, column: int, scale: float, pending: float) -> Any:
     """Posterior shape, rate and 0."""
-    shape = table[_SHAPE, column] + scale * table[_EVENTS, column]
-    return shape, table[_RATE, column] + scale * table[_TIME, column] + pending, 0.0
+    events = table[_EVENTS, column] + table[_OTHER_EVENTS, column]
+    time = table[_TIME, column] + table[_OTHER_TIME, column]
+    return table[_SHAPE, column] + scale * events, table[_RATE, column] + scale * time + pending, 0.0
 
 
 @kernel
 def evidence(table: Table, column: int, scale: float, pending: float) -> Any:
     """Mean rate without the prior, the time behind it, and the variance of a unit's count."""
-    n = scale * table[_TIME, column] + pending
-    mean = scale * table[_EVENTS, column] / n if n > 0.0 else 0.0
+    n = scale * (table[_TIME, column] + table[_OTHER_TIME, column]) + pending
+    mean = scale * (table[_EVENTS, column] + table[_OTHER_EVENTS, column]) / n if n > 0.0 else 0.0
     return mean, n, mean
 
 

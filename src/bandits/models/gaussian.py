@@ -16,6 +16,7 @@ from .beta import Pseudocount
 # rows of the table; the sums are about ORIGIN, the mean of the prior that the model was made with
 _MEAN, _STRENGTH, _SHAPE, _RATE, _ORIGIN = FIRST, FIRST + 1, FIRST + 2, FIRST + 3, FIRST + 4
 _N, _SUM, _SQUARES = FIRST + 5, FIRST + 6, FIRST + 7
+_OTHER_N, _OTHER_SUM, _OTHER_SQUARES = FIRST + 8, FIRST + 9, FIRST + 10
 _LARGEST = 1e9  # reward: the square of its distance from the origin keeps its digits
 
 Bounded = Annotated[float, Field(ge=-_LARGEST, le=_LARGEST)]
@@ -61,6 +62,7 @@ class Gaussian(CountModel):
     number = 1
     family = STUDENT
     support = f"[{-_LARGEST:g}, {_LARGEST:g}]"
+    prior_rows = 5
     evidence_rows = 3
 
     def beliefs(self, state: State, handles: Handles, now: float = np.nan) -> Table:
@@ -76,8 +78,8 @@ class Gaussian(CountModel):
         return out
 
     def newcomer(self) -> Table:
-        """Statistics of a new arm, `[8]`: the prior, the origin and no evidence."""
-        return np.array([*self.prior, self.prior[0], 0.0, 0.0, 0.0])
+        """Statistics of a new arm, `[11]`: the prior, the origin and no evidence."""
+        return np.array([*self.prior, self.prior[0], 0.0, 0.0, 0.0, 0.0, 0.0, 0.0])
 
     def prior_like(self, means: Table, strength: float) -> Table:
         """Prior rows, `[4, B]`, of the given means and of `strength` pseudo-counts; shape and rate as they are."""
@@ -85,11 +87,12 @@ class Gaussian(CountModel):
         return np.concatenate([means[None, :], np.broadcast_to(rest, (3, means.size))])
 
     def check_statistics(self, statistics: Table, require: Require) -> None:
-        """Refuse statistics `[8, K]` of a checkpoint that no history can have left."""
-        means, weights = statistics[[0, 4]], statistics[[5, 7]]
+        """Refuse statistics `[11, K]` of a checkpoint that no history can have left."""
+        means, weights, squares = statistics[[0, 4]], statistics[[5, 8]], statistics[[7, 10]]
         require(bool((abs(means) <= _LARGEST).all()), "a prior mean is out of range")
         require(bool(((statistics[1:4] >= 1e-6) & (statistics[1:4] <= 1e12)).all()), "a prior is out of range")
-        require(bool((weights >= 0.0).all() and (weights[0] <= self.most).all()), "evidence is out of range")
+        require(bool(((weights >= 0.0) & (weights <= self.most)).all()), "evidence is out of range")
+        require(bool((squares >= 0.0).all()), "evidence is out of range")
 
 
 @kernel
@@ -110,12 +113,13 @@ def add(table: Table, column: int, reward: float, weight: float) -> None:
 @kernel
 def _moments(table: Table, column: int, scale: float) -> Any:
     """Weight, mean and sum of squares about it."""
-    n = scale * table[_N, column]
+    n = table[_N, column] + table[_OTHER_N, column]
     if n <= 0.0:
         return 0.0, table[_MEAN, column], 0.0
-    distance = table[_SUM, column] / table[_N, column]
-    squares = scale * (table[_SQUARES, column] - distance * table[_SUM, column])
-    return n, table[_ORIGIN, column] + distance, max(squares, 0.0)
+    total = table[_SUM, column] + table[_OTHER_SUM, column]
+    distance = total / n
+    squares = table[_SQUARES, column] + table[_OTHER_SQUARES, column] - distance * total
+    return scale * n, table[_ORIGIN, column] + distance, max(scale * squares, 0.0)
 
 
 @kernel

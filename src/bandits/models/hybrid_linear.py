@@ -65,6 +65,11 @@ class HybridLinear(LinearModel):
         block = block_width(self.n_features) + self.n_features * self.n_shared
         return self._state(capacity, block, new_block(self.n_shared, self.ridge))
 
+    @property
+    def shared_width(self) -> int:
+        """Numbers that belong to all arms."""
+        return block_width(self.n_shared)
+
     def newcomer_block(self) -> Table:
         """Block of a new arm: its own ridge regression, then `B_i [d, m]`."""
         return np.concatenate([new_block(self.n_features, self.ridge), np.zeros(self.n_features * self.n_shared)])
@@ -106,7 +111,7 @@ def _add(table: Table, blocks: Table, shared: Table, handle: int, reward: float,
     times(block, packed, x, v)
     _residual(block, v, z, q)
     error = reward - dot(x, 0, block, 2 * packed + d, d)
-    spread = learn_block(block, x, reward, weight, v)
+    spread = learn_block(block[: _own_block(d)], x, reward, weight, v)
     learn_block(shared, q, error, 1.0 / spread, work)
     start = _own_block(d)
     for i in range(d):

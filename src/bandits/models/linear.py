@@ -70,8 +70,8 @@ class Linear(LinearModel):
     half_life: Seconds | None = None
 
     def init(self, capacity: int, width: int = 0) -> State:
-        """Make a state with room for `capacity` arms and none in it."""
-        return self._state(capacity, block_width(self.n_features), np.zeros(0), self.half_life)
+        """Make a state with room for `capacity` arms and none in it; `width` numbers more in each block."""
+        return self._state(capacity, block_width(self.n_features) + width, np.zeros(0), self.half_life)
 
     def newcomer_block(self) -> Table:
         """Block of a new arm."""

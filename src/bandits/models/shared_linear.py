@@ -6,7 +6,7 @@ from typing import Any, Literal
 import numpy as np
 
 from .._decay import backward_scale
-from .._linalg import decay_block, inverse_factor, keep_ridge, new_block, outer
+from .._linalg import block_width, decay_block, inverse_factor, keep_ridge, new_block, others_width, outer
 from .._numba import kernel
 from .._simd import dot
 from .._table import (
@@ -56,7 +56,13 @@ class SharedLinear(LinearModel):
 
     def init(self, capacity: int, width: int = 0) -> State:
         """Make a state with room for `capacity` arms and none in it."""
-        return self._state(capacity, 0, new_block(self.n_features, self.ridge), self.half_life)
+        shared = np.concatenate([new_block(self.n_features, self.ridge), np.zeros(others_width(self.n_features))])
+        return self._state(capacity, 0, shared, self.half_life)
+
+    @property
+    def shared_width(self) -> int:
+        """Numbers that belong to all arms, others' sums apart."""
+        return block_width(self.n_features)
 
     def newcomer_block(self) -> Table:
         """Block of a new arm: none."""

@@ -1,0 +1,96 @@
+"""A bandit's sums: its own, which learning writes, and those of others, added up beside them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ._random import base_key
+from ._sums import is_shared, note_others, put, take, width_of
+from ._table import LANDMARK, Handles, Table
+from .contributions import Slot, lengthen, rescale
+from .errors import MergeError
+
+if TYPE_CHECKING:
+    from .bandit import Bandit
+
+
+def check_additive(bandit: Bandit) -> None:
+    """Refuse what has no additive form.
+
+    Raises
+    ------
+    MergeError
+        For EXP3, sliding windows and the hybrid model.
+    """
+    model = bandit._model
+    if bandit._needs_propensity:
+        raise MergeError(
+            f"{bandit.policy.kind!r} weighs rewards by its own propensities, so that evidence does not add up"
+        )
+    if model.window is not None:
+        raise MergeError("a sliding window is one replica's own order of events and does not add up; use half_life")
+    if model.kind == "hybrid_linear":
+        raise MergeError("'hybrid_linear' learns its shared part net of each arm's own, which does not add up")
+
+
+def own_slot(bandit: Bandit, *, hands_over: bool = False) -> tuple[Slot, float]:
+    """What the bandit itself has learnt, and the latest time it knows. Under the lock."""
+    ledger = bandit._ledger
+    own = take(bandit._model, bandit._state, bandit.columns, hands_over=hands_over)
+    retracted = ledger.retracted
+    if retracted.size:
+        retracted = lengthen(retracted, rows_of(bandit)) * rescale(ledger.retracted_landmark, own.landmark)
+    resets = bandit._resets()
+    counts = np.zeros(0, np.int64) if resets is None else resets
+    return Slot(own.events - ledger.others_events, own.landmark, own.sums, retracted, counts), own.latest
+
+
+def rows_of(bandit: Bandit) -> int:
+    """Number of rows of sums."""
+    return 1 if is_shared(bandit._model) else bandit.columns
+
+
+def add_up(bandit: Bandit, rows: Handles, events: int, latest: float, *, derives: bool = True) -> None:
+    """Make the others' sums anew for some rows, and what is derived from them. Under the lock."""
+    make_room(bandit)
+    put(bandit._model, bandit._state, rows, others_of(bandit, rows), derives=derives)
+    note_others(bandit._table, float(events), latest)
+
+
+def others_of(bandit: Bandit, rows: Handles) -> Table:
+    """All but the own sums, of some rows. Under the lock."""
+    ledger, total, resets = bandit._ledger, rows_of(bandit), bandit._resets()
+    ledger.slots = {name: slot.longer(total) for name, slot in ledger.slots.items()}
+    if ledger.retracted.size:
+        ledger.retracted = lengthen(ledger.retracted, total)
+    return ledger.others(rows, float(bandit._table[LANDMARK, -1]), None if resets is None else resets[rows])
+
+
+def make_room(bandit: Bandit) -> None:
+    """Widen the blocks of a linear model for the others' sums, once. Under the lock."""
+    if bandit._model.kind == "linear" and bandit._others_width == 0:
+        bandit._others_width = width_of(bandit._model)
+        bandit._grow(bandit._uids.size)
+
+
+def or_never(landmark: float) -> float:
+    """Order of landmarks, none before all others."""
+    return -np.inf if np.isnan(landmark) else landmark
+
+
+def bring_landmark(bandit: Bandit, landmark: float) -> None:
+    """Bring the landmark of forward decay to one that is later; nothing is rounded. Under the lock."""
+    own = float(bandit._table[LANDMARK, -1])
+    if np.isnan(own):
+        bandit._table[LANDMARK, -1] = landmark
+    elif landmark > own:
+        bandit._model.move_landmark(bandit._state, landmark - own)
+
+
+def rename(bandit: Bandit, replica: str, epoch: int) -> None:
+    """Give a bandit a name that no decision was made under."""
+    bandit.replica, bandit.epoch = replica, epoch
+    bandit._base = base_key(bandit.seed, replica, epoch)
+    bandit._counter[0] = 0

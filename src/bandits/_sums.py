@@ -1,0 +1,140 @@
+"""The additive sums that a bandit's evidence is made of: its own to take, those of other replicas to put beside them.
+
+A row of sums belongs to an arm, or to the parameters that all arms share: for models of counts the E rows of the
+evidence; for linear models `sum w x x'`, packed, and `sum w r x`. The own sums are written by learning alone, the
+others' by these kernels alone; beliefs read both. Each kernel holds the GIL, so that no update falls in between.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._linalg import others_width, refresh_block
+from ._numba import kernel
+from ._table import DIRTY, EVENTS, FIRST, GROUP_BITS, LANDMARK, LATEST, MODEL, Handles, State, Table
+from ._window import clear_evidence, is_signed
+
+
+class Own(NamedTuple):
+    """A bandit's own sums, `[rows, W]`, and what stood beside them at that moment."""
+
+    sums: Table
+    events: int
+    landmark: float
+    latest: float
+
+
+def is_shared(model: Any) -> bool:
+    """Whether all arms have one row of sums between them."""
+    return bool(model.kind == "shared_linear")
+
+
+def width_of(model: Any) -> int:
+    """Numbers in a row of sums, W."""
+    return others_width(model.n_features) if model.is_contextual else int(model.evidence_rows)
+
+
+def growing(model: Any) -> NDArray[np.int64]:
+    """Which of the W numbers only ever grow: sums of what is not negative."""
+    if model.is_contextual:
+        return np.arange(1, model.n_features + 1).cumsum() - 1  # the diagonal of the packed triangle
+    return np.array([e for e in range(model.evidence_rows) if not is_signed(model.number, model.prior_rows + e)])
+
+
+def take(model: Any, state: State, columns: int, *, hands_over: bool = False) -> Own:
+    """Copy the own sums of the first columns; handed over, they are counted among the others' from then on."""
+    cells = np.empty(3)
+    if model.is_contextual:
+        blocks = state.shared.reshape(1, -1) if is_shared(model) else state.blocks
+        sums = np.empty((1 if is_shared(model) else columns, width_of(model)))
+        _take_blocks(state.table, blocks, model.n_features, sums, cells, hands_over)
+    else:
+        sums = np.empty((columns, model.evidence_rows))
+        _take_counts(state.table, FIRST + model.prior_rows, sums, cells, hands_over)
+    return Own(sums, int(cells[0]), float(cells[1]), float(cells[2]))
+
+
+def put(model: Any, state: State, rows: Handles, sums: Table, *, derives: bool = True) -> None:
+    """Set the others' sums `[B, W]` of some rows; the inverses are made anew where `derives` says so."""
+    if model.is_contextual:
+        blocks = state.shared.reshape(1, -1) if is_shared(model) else state.blocks
+        chunk = max(1, 1_000_000 // model.n_features**3)  # so that other threads need not wait long
+        for start in range(0, rows.size, chunk):
+            _put_blocks(blocks, model.n_features, rows[start : start + chunk], sums[start : start + chunk], derives)
+    else:
+        _put_counts(state.table, FIRST + model.prior_rows, rows, sums)
+
+
+@kernel
+def _take_counts(table: Table, first: int, out: Table, cells: Table, hands_over: bool) -> None:
+    for column in range(out.shape[0]):
+        for e in range(out.shape[1]):
+            out[column, e] = table[first + e, column]
+            if hands_over:
+                table[first + out.shape[1] + e, column] += table[first + e, column]
+                table[first + e, column] = 0.0
+        if hands_over:
+            table[DIRTY, column >> GROUP_BITS] = 1.0
+    _read_cells(table, cells)
+
+
+@kernel
+def _take_blocks(table: Table, blocks: Table, d: int, out: Table, cells: Table, hands_over: bool) -> None:
+    packed = d * (d + 1) // 2
+    others = 2 * packed + 2 * d + 2
+    for i in range(out.shape[0]):
+        for j in range(packed + d):
+            place = j if j < packed else packed + j  # the moment stands behind the inverse
+            out[i, j] = blocks[i, place]
+            if hands_over:
+                blocks[i, others + j] += blocks[i, place]
+                blocks[i, place] = 0.0
+    _read_cells(table, cells)
+
+
+@kernel
+def _read_cells(table: Table, cells: Table) -> None:
+    cells[0] = table[EVENTS, -1]
+    cells[1] = table[LANDMARK, -1]
+    cells[2] = table[LATEST, -1]
+
+
+@kernel
+def _put_counts(table: Table, first: int, rows: Handles, sums: Table) -> None:
+    for i in range(rows.size):
+        column = rows[i]
+        for e in range(sums.shape[1]):
+            value, own = sums[i, e], table[first + e, column]
+            if not is_signed(table[MODEL, -1], first - FIRST + e):
+                value = max(value, -own)  # what rounding leaves where events were taken back
+            table[first + sums.shape[1] + e, column] = value
+        table[DIRTY, column >> GROUP_BITS] = 1.0
+
+
+@kernel
+def _put_blocks(blocks: Table, d: int, rows: Handles, sums: Table, derives: bool) -> None:
+    own = d * (d + 1) + 2 * d + 2
+    for i in range(rows.size):
+        block = blocks[rows[i]]
+        for j in range(sums.shape[1]):
+            block[own + j] = sums[i, j]
+        if derives:
+            refresh_block(block, d, block[own - 2])
+
+
+@kernel
+def note_others(table: Table, events: float, latest: float) -> None:
+    """Count so many events of others as learnt; `latest` is a time now known, or NaN."""
+    table[EVENTS, -1] += events
+    if latest > table[LATEST, -1] or table[LATEST, -1] != table[LATEST, -1]:
+        table[LATEST, -1] = latest
+
+
+@kernel
+def restart(table: Table, blocks: Table, columns: Handles, resets: Handles) -> None:
+    """Forget arms that another replica's change detector has restarted, and count the restart."""
+    for i in range(columns.size):
+        clear_evidence(table, columns[i])
+        blocks[columns[i]] = 0.0
+        blocks[columns[i], -1] = resets[i]
