@@ -372,3 +372,48 @@ def frequencies_fit(counts, n, chances):
     """Whether each count is one of Binomial(n, chance): exact tails, beyond the one-sided 5 sigma of a normal."""
     tails = np.minimum(stats.binom.cdf(counts, n, chances), stats.binom.sf(np.asarray(counts) - 1, n, chances))
     return bool((tails > stats.norm.sf(5)).all())
+
+
+class EventLogs:
+    """Every event of every replica's epoch, in order; what a bandit must know follows from what it has heard of."""
+
+    def __init__(self):
+        self.logs = {}
+        self.memory = None
+
+    def start(self, name):
+        self.logs.setdefault(name, [])
+
+    def append(self, name, arm, reward, weight):
+        self.start(name)
+        self.logs[name].append((arm, reward, weight))
+
+    def own(self, name, live):
+        """Events of a name that were not taken back."""
+        kept = []
+        for arm, reward, weight in self.logs.get(name, []):
+            if weight > 0:
+                kept.append((arm, reward, weight))
+            else:
+                kept.remove((arm, reward, -weight))
+        return [event for event in kept if event[0] in live]
+
+    def last_epoch(self, replica):
+        return max((epoch for name, epoch in self.logs if name == replica), default=0)
+
+    def check(self, bandit):
+        """Compare a bandit of Beta models with the events that it has heard of."""
+        heard = {**bandit.heard, (bandit.replica, bandit.epoch): bandit.learnt}
+        events = [event for name, seq in heard.items() for event in self.logs.get(name, [])[:seq]]
+        means, weights, _ = bandit.evidence(bandit.arms)
+        for arm, mean, weight in zip(bandit.arms, means.tolist(), weights.tolist(), strict=True):
+            total = sum(w for id, _, w in events if id == arm)
+            rewards = sum(w * r for id, r, w in events if id == arm)
+            assert (weight, mean) == (total, rewards / total if total else 0.0), (arm, heard)
+        assert bandit.updates == sum(heard.values()) == len(events)
+
+    def remembered(self, state):
+        """The first state of all that were asked about."""
+        if self.memory is None:
+            self.memory = state
+        return self.memory

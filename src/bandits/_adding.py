@@ -55,8 +55,8 @@ def rows_of(bandit: Bandit) -> int:
 def add_up(bandit: Bandit, rows: Handles, events: int, latest: float, *, derives: bool = True) -> None:
     """Make the others' sums anew for some rows, and what is derived from them. Under the lock."""
     make_room(bandit)
-    put(bandit._model, bandit._state, rows, others_of(bandit, rows), derives=derives)
     note_others(bandit._table, float(events), latest)
+    put(bandit._model, bandit._state, rows, others_of(bandit, rows), derives=derives)
 
 
 def others_of(bandit: Bandit, rows: Handles) -> Table:

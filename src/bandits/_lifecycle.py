@@ -46,7 +46,7 @@ def pause_arms(bandit: Bandit, ids: list[ArmId], *, is_paused: bool) -> None:
     """Take arms out of the choice, or back into it."""
     with bandit._lock:
         bandit._arms.pause(ids, is_paused)
-        bandit._ledger.write(bandit._ledger.pauses, ids, bandit.replica, [is_paused] * len(ids))
+        bandit._ledger.write(bandit._ledger.pauses, ids, (bandit.replica, bandit.epoch), [is_paused] * len(ids))
 
 
 def warm_start(bandit: Bandit, ids: list[ArmId], strength: float, source: Iterable[ArmId] | None) -> None:
@@ -69,7 +69,7 @@ def warm_start(bandit: Bandit, ids: list[ArmId], strength: float, source: Iterab
         statistics[: prior.shape[0]] = prior
         model.check_statistics(statistics, _refuse)
         set_prior(bandit._table, handles, prior)
-        bandit._ledger.write(bandit._ledger.priors, ids, bandit.replica, prior.T.tolist())
+        bandit._ledger.write(bandit._ledger.priors, ids, (bandit.replica, bandit.epoch), prior.T.tolist())
 
 
 def _refuse(is_good: bool, what: str) -> None:

@@ -134,18 +134,13 @@ def _check_config(bandit: Bandit, config: dict[str, Any]) -> None:
         raise MergeError(f"only bandits of one configuration merge: {config} is not {own}; nothing was merged")
 
 
-def absorb(bandit: Bandit, sources: Iterable[Any]) -> None:
-    """Take in what others tell, all or nothing."""
+def absorb(bandit: Bandit, source: Any) -> None:
+    """Take in what another tells, all or nothing."""
     check_additive(bandit)
-    _absorb(bandit, [told_by(bandit, opened(type(bandit), source)) for source in sources])
-
-
-def _absorb(bandit: Bandit, told: list[Contribution]) -> None:
+    told = told_by(bandit, opened(type(bandit), source))
     with bandit._lock:
-        for each in told:
-            check_slots(bandit, each)
-        for each in told:
-            _take_in(bandit, each)
+        check_slots(bandit, told)
+        _take_in(bandit, told)
 
 
 def check_slots(bandit: Bandit, told: Contribution) -> None:
@@ -324,7 +319,9 @@ def merge(cls: type[Bandit], sources: Iterable[Any], replica: str) -> Bandit:
     check_additive(bandit)
     told = [told_by(bandit, source) for source in given]
     rename(bandit, replica, 1 + max((e for each in told for r, e in each.slots if r == replica), default=-1))
-    _absorb(bandit, told)
+    for each in told:
+        check_slots(bandit, each)
+        _take_in(bandit, each)
     return bandit
 
 

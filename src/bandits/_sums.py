@@ -5,11 +5,13 @@ evidence; for linear models `sum w x x'`, packed, and `sum w r x`. The own sums 
 others' by these kernels alone; beliefs read both. Each kernel holds the GIL, so that no update falls in between.
 """
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ._decay import backward_scale
 from ._linalg import others_width, refresh_block
 from ._numba import kernel
 from ._table import DIRTY, EVENTS, FIRST, GROUP_BITS, LANDMARK, LATEST, MODEL, Handles, State, Table
@@ -61,7 +63,8 @@ def put(model: Any, state: State, rows: Handles, sums: Table, *, derives: bool =
         blocks = state.shared.reshape(1, -1) if is_shared(model) else state.blocks
         chunk = max(1, 1_000_000 // model.n_features**3)  # so that other threads need not wait long
         for start in range(0, rows.size, chunk):
-            _put_blocks(blocks, model.n_features, rows[start : start + chunk], sums[start : start + chunk], derives)
+            some = rows[start : start + chunk], sums[start : start + chunk]
+            _put_blocks(state.table, blocks, model.n_features, model.ridge, *some, derives)
     else:
         _put_counts(state.table, FIRST + model.prior_rows, rows, sums)
 
@@ -113,14 +116,15 @@ def _put_counts(table: Table, first: int, rows: Handles, sums: Table) -> None:
 
 
 @kernel
-def _put_blocks(blocks: Table, d: int, rows: Handles, sums: Table, derives: bool) -> None:
+def _put_blocks(table: Table, blocks: Table, d: int, ridge: float, rows: Handles, sums: Table, derives: bool) -> None:
+    ahead = ridge / backward_scale(table, math.nan)
     own = d * (d + 1) + 2 * d + 2
     for i in range(rows.size):
         block = blocks[rows[i]]
         for j in range(sums.shape[1]):
             block[own + j] = sums[i, j]
         if derives:
-            refresh_block(block, d, block[own - 2])
+            refresh_block(block, d, ahead)
 
 
 @kernel

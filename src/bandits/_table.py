@@ -107,8 +107,8 @@ def snapshot(
 ) -> None:
     """Copy what is not derived of the first columns, all of one moment.
 
-    out: `[2 + S, n]`, rows SHOWN and RESOLVED, then the model's; cells: the table's own. Of blocks and shared numbers as
-    many as there is room for: others' sums, which stand last, are left out.
+    out: `[2 + S, n]`, rows SHOWN and RESOLVED, then the model's; cells: the table's own. Of blocks and shared numbers
+    as many as there is room for: others' sums, which stand last, are left out.
     """
     for s in range(out.shape[0]):
         row = SHOWN + s if s < 2 else FIRST + s - 2

@@ -670,15 +670,15 @@ class Bandit:
         """
         return contributions.to_bytes(_merging.contribution(self, since))
 
-    def absorb(self, sources: Iterable[Self | bytes]) -> None:
-        """Learn what others have learnt: bandits, their checkpoints or contributions, as `merge` does; all or nothing.
+    def absorb(self, source: Self | bytes) -> None:
+        """Learn what another has learnt, as `merge` does: a bandit, its checkpoint or contribution; all or nothing.
 
         Raises
         ------
         MergeError, CheckpointError
             As `merge`, and for a delta that adds to more than is known.
         """
-        _merging.absorb(self, sources)
+        _merging.absorb(self, source)
 
     @property
     def learnt(self) -> int:

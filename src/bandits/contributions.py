@@ -60,7 +60,7 @@ class Slot(NamedTuple):
 class Write(NamedTuple):
     """A setting of an arm, and when it was written: of two, the one with the larger stamp holds."""
 
-    stamp: tuple[int, str]  # version, and the replica that wrote it
+    stamp: tuple[int, str, int]  # version, and the replica and epoch that wrote it
     value: Any
 
 
@@ -106,10 +106,10 @@ class Ledger:
         """The lowest epoch of a replica after all that were heard of."""
         return 1 + max((epoch for name, epoch in self.slots if name == replica), default=-1)
 
-    def write(self, settings: dict[ArmId, Write], ids: list[ArmId], replica: str, values: list[Any]) -> None:
+    def write(self, settings: dict[ArmId, Write], ids: list[ArmId], name: Name, values: list[Any]) -> None:
         """Write a setting of some arms, under a version above all that were heard of."""
         stamps = [write.stamp[0] for writes in (self.priors, self.pauses) for write in writes.values()]
-        stamp = (1 + max(stamps, default=0), replica)
+        stamp = (1 + max(stamps, default=0), *name)
         settings.update((id, Write(stamp, value)) for id, value in zip(ids, values, strict=True))
 
     def forget(self, ids: list[ArmId], columns: Handles) -> None:
@@ -208,13 +208,12 @@ def load_writes(values: dict[str, Any], name: str, check: Any) -> dict[ArmId, Wr
     """Check settings of a checkpoint, and return them."""
     writes = {}
     for entry in take(values, name, lambda v: isinstance(v, list), "a list"):
-        require(isinstance(entry, list) and len(entry) == 4, f"one of its {name} is not [id, version, replica, value]")
-        id, version, replica, value = entry
-        require(
-            type(id) in (str, int) and _is_count(version) and isinstance(replica, str), f"one of its {name} is none"
-        )
+        require(isinstance(entry, list) and len(entry) == 5, f"one of its {name} is not of five parts")
+        id, version, replica, epoch, value = entry
+        is_stamp = _is_count(version) and isinstance(replica, str) and _is_count(epoch)
+        require(type(id) in (str, int) and is_stamp, f"one of its {name} has no id or no stamp")
         require(check(value), f"one of its {name} has an impossible value")
-        writes[id] = Write((version, replica), value)
+        writes[id] = Write((version, replica, epoch), value)
     return writes
 
 

@@ -68,7 +68,7 @@ def test_other_kinds_and_formats_are_refused():
         Bandit.from_bytes(pack(Checkpoint("stone", {}, {}, {})))
     newer = bytearray(BLOB)
     newer[8] = 9
-    with pytest.raises(CheckpointError, match="format 9 is newer than 2"):
+    with pytest.raises(CheckpointError, match="format 9 is newer than 3"):
         Bandit.from_bytes(bytes(newer))
     with pytest.raises(CheckpointError, match="starts with"):
         Bandit.from_bytes(b"PK\x03\x04" + BLOB[4:])
@@ -174,26 +174,43 @@ GOLDEN_ARMS = [1, "a", "1"]
 GOLDEN_SCORES = [0.8097896402848199, 0.7538331648867153, 0.17065683446342075]
 
 
-def test_golden_bandits_of_format_2():
+def test_golden_bandits_of_formats_2_and_3():
     """Decay, a change detector, a pause and a pending exposure; a linear model; a window."""
-    bandit = golden("bandit-2")
+    bandit = golden("bandit")
     assert (bandit.paused, bandit.pending) == (["p"], 1)
     assert bandit.change_detector == ChangeDetector(window=4)
     decision = bandit.select(k=3)
     assert decision.arms == [1, "a", "1"]
     wanted = [0.7124071230977186, 0.3786581461927984, 0.2348063048839686]
     assert decision.scores == pytest.approx(wanted, rel=1e-12)
-    linear = golden("bandit-linear-2").scores(context=[0.5, 1.0])
+    linear = golden("bandit-linear").scores(context=[0.5, 1.0])
     assert linear.tolist() == pytest.approx([0.8731021312543051, 1.118033988749895], rel=1e-12)
-    window = golden("bandit-window-2")
+    window = golden("bandit-window")
     assert window.scores().tolist() == pytest.approx([4.177410022515475, -0.8225899774845253], rel=1e-12)
     window.update("b", 0.0)  # the first of the window's two events is forgotten
     assert window.mean().tolist() == pytest.approx([3.0 / 1.01, 0.0])
 
 
+def test_golden_fleet_of_format_3():
+    """Two replicas with decay and detectors: a warm start, a pause, a retired arm, a correction, a delta."""
+    blob = (GOLDEN / "bandit-fleet-3.seedbed").read_bytes()
+    bandit = Bandit.from_bytes(blob)
+    assert bandit.to_bytes() == blob
+    told = [(GOLDEN / f"contribution{part}-3.seedbed").read_bytes() for part in ("", "-delta")]
+    bandit.absorb(told[1])
+    assert (bandit.heard, bandit.learnt, bandit.paused) == ({("eu-1", 0): 4}, 3, ["p"])
+    decision = bandit.select(k=4)
+    assert decision.arms == ["new", 1, "1", "a"]
+    wanted = [0.7464593020882403, 0.6866114575323993, 0.5192266686410458, 0.3774201969388887]
+    assert decision.scores == pytest.approx(wanted, rel=1e-12)
+    assert Bandit.from_bytes(blob, replica="eu-2").heard == {("eu-1", 0): 3, ("eu-2", 0): 3}
+    bandit.absorb(told[0])  # its own, told before
+
+
 def golden(name):
-    """Read a golden file, which this version writes byte for byte."""
-    blob = (GOLDEN / f"{name}.seedbed").read_bytes()
+    """Read golden files of one state, in format 2 and in format 3, which this version writes byte for byte."""
+    blob = (GOLDEN / f"{name}-3.seedbed").read_bytes()
+    assert Bandit.from_bytes((GOLDEN / f"{name}-2.seedbed").read_bytes()).to_bytes() == blob
     bandit = Bandit.from_bytes(blob)
     assert bandit.to_bytes() == blob
     return bandit
