@@ -40,7 +40,13 @@ def test_nothing_executes_what_it_reads(name):
 def test_every_public_name_is_there_and_documented():
     import importlib
 
-    for module in ("seedbed.bandits", "seedbed.constraints", "seedbed.allocators", "seedbed.allocators.cold_start"):
+    for module in (
+        "seedbed.bandits",
+        "seedbed.constraints",
+        "seedbed.allocators",
+        "seedbed.allocators.cold_start",
+        "seedbed.storage",
+    ):
         loaded = importlib.import_module(module)
         assert loaded.__doc__
         for name in loaded.__all__:
