@@ -24,15 +24,21 @@ def check_additive(bandit: Bandit) -> None:
     MergeError
         For EXP3, sliding windows and the hybrid model.
     """
+    reason = why_not_additive(bandit)
+    if reason is not None:
+        raise MergeError(reason)
+
+
+def why_not_additive(bandit: Bandit) -> str | None:
+    """Why what the bandit learns is no sum over its events; None where it is one."""
     model = bandit._model
     if bandit._needs_propensity:
-        raise MergeError(
-            f"{bandit.policy.kind!r} weighs rewards by its own propensities, so that evidence does not add up"
-        )
+        return f"{bandit.policy.kind!r} weighs rewards by its own propensities, so that evidence does not add up"
     if model.window is not None:
-        raise MergeError("a sliding window is one replica's own order of events and does not add up; use half_life")
+        return "a sliding window is one replica's own order of events and does not add up; use half_life"
     if model.kind == "hybrid_linear":
-        raise MergeError("'hybrid_linear' learns its shared part net of each arm's own, which does not add up")
+        return "'hybrid_linear' learns its shared part net of each arm's own, which does not add up"
+    return None
 
 
 def own_slot(bandit: Bandit, *, hands_over: bool = False) -> tuple[Slot, float]:

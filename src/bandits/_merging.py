@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import _checkpointing, contributions
-from ._adding import add_up, bring_landmark, check_additive, make_room, or_never, others_of, own_slot, rename, rows_of
+from ._adding import (
+    add_up,
+    bring_landmark,
+    check_additive,
+    make_room,
+    or_never,
+    others_of,
+    own_slot,
+    rename,
+    rows_of,
+    why_not_additive,
+)
 from ._inputs import checked_int
 from ._learning import set_prior
 from ._random import ArmId, uid64
@@ -295,8 +306,7 @@ def reopen(bandit: Bandit, replica: str, epoch: int | None) -> None:
         ledger = bandit._ledger
         first = max(ledger.next_epoch(replica), bandit.epoch + 1 if replica == bandit.replica else 0)
         epoch = first if epoch is None else checked_int(epoch, "epoch", first, MAX_EPOCH)
-        if bandit.updates > ledger.others_events:
-            check_additive(bandit)
+        if bandit.updates > ledger.others_events and why_not_additive(bandit) is None:
             make_room(bandit)
             slot, _ = own_slot(bandit, hands_over=True)
             ledger.slots[bandit.replica, bandit.epoch] = slot

@@ -220,6 +220,16 @@ def test_forks_do_not_explore_in_lock_step():
     assert Bandit.merge([fleet, *forks]).updates == fleet.updates + 2
 
 
+@pytest.mark.parametrize("policy", [EXP3(), UCB1(model=Beta(window=10))], **named)
+def test_what_does_not_add_up_goes_on_under_another_name(policy):
+    bandit = Bandit(policy, IDS, seed=5)
+    bandit.update("a", 1.0)
+    fork = Bandit.from_bytes(bandit.to_bytes(), replica="us-1")
+    assert fork.select().key != bandit.select().key
+    np.testing.assert_array_equal(fork.evidence(), bandit.evidence())
+    assert Bandit.from_bytes(fork.to_bytes()).to_bytes() == fork.to_bytes()
+
+
 def test_a_fork_awaits_nothing_and_a_recovered_bandit_does():
     bandit = Bandit(Thompson(), IDS, replica="x")
     bandit.select(pending=True)
