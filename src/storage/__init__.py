@@ -1,6 +1,7 @@
 """Where bytes go: versioned blobs by key, replaced by compare-and-set, the generation before kept."""
 
 from .errors import ConflictError, StoreError, StoreUnavailableError
+from .fleet import Fleet, Sync
 from .folder import FolderStore
 from .memory import MemoryStore
 from .redis import RedisStore
@@ -9,6 +10,7 @@ from .store import Store, Versioned
 
 __all__ = [
     "ConflictError",
+    "Fleet",
     "FolderStore",
     "MemoryStore",
     "RedisStore",
@@ -16,5 +18,6 @@ __all__ = [
     "Store",
     "StoreError",
     "StoreUnavailableError",
+    "Sync",
     "Versioned",
 ]
