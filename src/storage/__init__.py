@@ -3,6 +3,7 @@
 from .errors import ConflictError, StoreError, StoreUnavailableError
 from .fleet import Fleet, Sync
 from .folder import FolderStore
+from .leases import Leases
 from .memory import MemoryStore
 from .redis import RedisStore
 from .sqlite import SQLiteStore
@@ -12,6 +13,7 @@ __all__ = [
     "ConflictError",
     "Fleet",
     "FolderStore",
+    "Leases",
     "MemoryStore",
     "RedisStore",
     "SQLiteStore",

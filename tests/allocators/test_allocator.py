@@ -79,6 +79,30 @@ def test_a_good_room_is_seeded_verified_and_scaled_to_its_cap():
     assert allocator.tick(now=9_000.0, exposures=10)["good"].reason_codes == ("CAP_REACHED",)
 
 
+def test_a_replica_out_of_touch_promotes_nobody_and_leaves_the_ranking_to_the_host():
+    """Floors hold; multipliers go to 1 within ten minutes; all is made good when the fleet is heard of again."""
+    fresh, stale = opened(rooms=["good", "new"]), opened(rooms=["good", "new"])
+    for tick in range(1, 14):
+        now, staleness = 60.0 * tick, 60.0 * tick + 200.0
+        plans = [fresh.tick(now=now, exposures=100), stale.tick(now=now, exposures=100, staleness=staleness)]
+        record = plans[1]["good"]
+        assert ("STALE" in record.reason_codes) == (staleness > 300.0)
+        assert record.stage != "SCALE"
+        fade = min(max(1.0 - (staleness - 300.0) / 600.0, 0.0), 1.0)
+        if record.traffic_multiplier > 0.0:
+            assert abs(record.traffic_multiplier - 1.0) <= 7.0 * fade
+        for allocator, plan in zip((fresh, stale), plans, strict=True):
+            shown = plan["good"].exposures
+            allocator.observe("good", at=now, exposures=shown, retained=shown * 6 // 10)
+    assert plans[0]["good"].stage == "SCALE"
+    assert plans[1]["good"].traffic_multiplier == 1.0
+    assert stale._rooms.granted[:2].min() >= 100  # the floor of the newcomer too
+    assert stale.tick(now=840.0, exposures=100, staleness=0.0)["good"].stage == "SCALE"
+    for bad in (-1.0, float("nan")):
+        with pytest.raises(ValueError, match="staleness"):
+            stale.tick(now=900.0, exposures=100, staleness=bad)
+
+
 def test_a_poor_room_gives_up():
     allocator = opened(rooms=["poor"])
     stages = play(allocator, "poor", 10, 0.10)

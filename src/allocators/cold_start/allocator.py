@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...bandits import Bandit
-from ...bandits._inputs import checked_at, checked_int, checked_now
+from ...bandits._inputs import checked_at, checked_float, checked_int, checked_now
 from ...bandits._table import columns_of
 from ...constraints import Budget
 from . import _checkpointing
@@ -290,7 +290,7 @@ class ColdStartAllocator:
 
     # deciding
 
-    def tick(self, *, now: float, exposures: int) -> Plan:
+    def tick(self, *, now: float, exposures: int, staleness: float = 0.0) -> Plan:
         """Judge all rooms with new evidence, then hand out the exposures of the time until the next tick.
 
         Parameters
@@ -299,13 +299,21 @@ class ColdStartAllocator:
             Seconds; must not decrease.
         exposures
             Exposures available to exploration until the next tick.
+        staleness
+            Seconds since the other replicas of a fleet were heard of (`Fleet.staleness`). Beyond `stale_after` no room
+            is promoted or extended, floors hold, and multipliers go to 1 over `stale_fade` seconds: reason STALE.
 
         Raises
         ------
         ValueError
-            For a `now` that runs backwards or a negative number of exposures. Nothing has changed.
+            For a `now` that runs backwards, a negative number of exposures or a negative staleness. Nothing has
+            changed.
         """
         exposures = checked_int(exposures, "exposures", 0, 2**53)
+        overdue = checked_float(staleness, "staleness") - self.config.stale_after
+        if not staleness >= 0.0:
+            raise ValueError(f"staleness = {staleness} is not a number of seconds, 0 or more")
+        fade = float(np.clip(1.0 - overdue / self.config.stale_fade, 0.0, 1.0))
         with self._lock:
             now, window = self._checked_now(now)
             self._enter(now, window)
@@ -314,12 +322,14 @@ class ColdStartAllocator:
             ids, handles = self._registry.open_rooms()
             columns = columns_of(handles)
             reasons = np.zeros(self._rooms.stage.size, np.int64)
-            self._judge(columns, now, reasons)
+            if overdue > 0.0:
+                reasons[columns] |= BIT["STALE"]
+            self._judge(columns, now, reasons, promotes=overdue <= 0.0)
             learn_yield(self.config, self._rooms, columns)
             keep = self._registry.eligibility.mask(self._registry.blocks, columns)
             reasons[columns[~keep]] |= BIT["BLOCKED"]
-            grants, floor_unmet = self._grant(handles, keep, now, available, reasons)
-            push(self.config, self._rooms, columns, keep & is_live(self._rooms, columns))
+            grants, floor_unmet = self._grant(handles, keep, now, available, reasons, extends=overdue <= 0.0)
+            push(self.config, self._rooms, columns, keep & is_live(self._rooms, columns), fade)
             reasons[columns[self._rooms.ticks_at_max[columns] >= _TICKS_AT_MAX]] |= BIT["INSUFFICIENT_SUPPLY"]
             changes, self._changes = tuple(self._changes), []
             shown = self._plan_columns(columns, grants, reasons)
@@ -332,6 +342,8 @@ class ColdStartAllocator:
         now: float,
         available: int,
         reasons: NDArray[np.int64],
+        *,
+        extends: bool,
     ) -> tuple[NDArray[np.int64], int]:
         """Hand out the tick among the rooms to keep; extend promising ones with what is left; reserve it all."""
         rooms, config, bandit = self._rooms, self.config, self.bandit
@@ -341,7 +353,7 @@ class ColdStartAllocator:
         if self.budget_available <= grants.sum():
             reasons[columns[keep & (grants == 0) & is_live(rooms, columns)]] |= BIT["BUDGET_SPENT"]
         unspent = available - int(grants.sum())
-        for moved in extend(config, rooms, columns[keep], unspent):
+        for moved in extend(config, rooms, columns[keep], unspent if extends else 0):
             self._note(moved, now, reasons)
             reasons[moved.columns] &= ~BIT["CAP_REACHED"]
             again = np.flatnonzero(np.isin(columns, moved.columns))
@@ -377,7 +389,7 @@ class ColdStartAllocator:
         if self._budget.advance(self._spending, window):
             self._rooms.current[:] = 0  # what is still in flight was charged to an earlier window
 
-    def _judge(self, columns: NDArray[np.int64], now: float, reasons: NDArray[np.int64]) -> None:
+    def _judge(self, columns: NDArray[np.int64], now: float, reasons: NDArray[np.int64], *, promotes: bool) -> None:
         """Run the gates over rooms with new evidence, then move rooms between stages."""
         rooms = self._rooms
         changed = columns[rooms.is_new[columns]]
@@ -385,7 +397,7 @@ class ColdStartAllocator:
         judged = evaluate(self.config, counts[EXPOSURES], counts[RETAINED], counts[NEGATIVE])
         rooms.probability[changed], rooms.log_evidence[changed] = judged
         rooms.is_new[changed] = False
-        for moved in advance(self.config, rooms, columns, now):
+        for moved in advance(self.config, rooms, columns, now, promotes=promotes):
             self._note(moved, now, reasons)
 
     def _note(self, moved: Move, now: float, reasons: NDArray[np.int64]) -> None:

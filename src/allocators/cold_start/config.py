@@ -62,6 +62,8 @@ class ColdStartConfig(BaseModel):
         Time after which a granted exposure that was not reported no longer keeps a room waiting at its cap.
     feedback_window
         Seconds after closing during which feedback of a room is still accepted.
+    stale_after, stale_fade
+        Seconds without word of the fleet after which promotions wait, and over which multipliers then go to 1.
     block_reasons
         Reasons for which the host may block a room.
     """
@@ -98,6 +100,8 @@ class ColdStartConfig(BaseModel):
     yield_memory: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.7
     flight_seconds: NonNegative = 180.0
     feedback_window: NonNegative = 600.0
+    stale_after: NonNegative = 300.0
+    stale_fade: Positive = 600.0
     block_reasons: tuple[str, ...] = ("BLOCKED",)
 
     @model_validator(mode="after")

@@ -131,15 +131,20 @@ def learn_yield(config: ColdStartConfig, rooms: Rooms, columns: Ints) -> None:
     rooms.seen[columns] = rooms.counts[EXPOSURES, columns]
 
 
-def push(config: ColdStartConfig, rooms: Rooms, columns: Ints, served: NDArray[np.bool_]) -> None:
+def push(config: ColdStartConfig, rooms: Rooms, columns: Ints, served: NDArray[np.bool_], fade: float = 1.0) -> None:
     """Set the multipliers that will bring what is in flight: in flight over yield, within bounds.
+
+    `fade` is the share that is left of their distance from 1, the host's own ranking, where the fleet is out of touch.
 
     0 where nothing is in flight, and for rooms that may not be served: blocked, stopped or exhausted ones.
     """
     wanted = np.where(served, rooms.in_flight[columns], 0).astype(np.float64)
     highest = _highest(config, rooms, columns)
     per_unit = np.maximum(rooms.yielded[columns] / rooms.pushed[columns], 1e-9)
-    multiplier = np.where(wanted > 0.0, np.clip(wanted / per_unit, config.multiplier_min, highest), 0.0)
+    multiplier = np.clip(wanted / per_unit, config.multiplier_min, highest)
+    if fade < 1.0:
+        multiplier = 1.0 + fade * (multiplier - 1.0)
+    multiplier = np.where(wanted > 0.0, multiplier, 0.0)
     rooms.multiplier[columns] = multiplier
 
 

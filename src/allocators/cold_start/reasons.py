@@ -18,6 +18,7 @@ REASONS = (
     "FUTILE",
     "CAP_REACHED",
     "STOP_LOSS",
+    "STALE",  # the fleet was not heard of for too long: no promotions, multipliers on their way to 1
 )
 BIT = {reason: 1 << i for i, reason in enumerate(REASONS)}
 

@@ -135,7 +135,9 @@ class Move(NamedTuple):
     reason: str
 
 
-def advance(config: ColdStartConfig, rooms: Rooms, columns: NDArray[np.int64], now: float) -> list[Move]:
+def advance(
+    config: ColdStartConfig, rooms: Rooms, columns: NDArray[np.int64], now: float, *, promotes: bool = True
+) -> list[Move]:
     """Move open rooms to the stage that their evidence asks for; a room may pass several stages at once.
 
     Stops come first and are final. Then demotions, the end of SEED, promotions and the ends of VERIFY and SCALE.
@@ -157,7 +159,8 @@ def advance(config: ColdStartConfig, rooms: Rooms, columns: NDArray[np.int64], n
     move(probability < config.demote_below, Stage.SCALE, Stage.VERIFY, "DEMOTED")
     move(seen >= config.seed_done * rooms.quota[columns], Stage.SEED, Stage.VERIFY, "SEED_DONE")
     move(now >= rooms.opened[columns] + config.seed_deadline, Stage.SEED, Stage.VERIFY, "LOW_SUPPLY")
-    move(probability >= 1.0 - config.false_promotion, Stage.VERIFY, Stage.SCALE, "PROMOTED")
+    if promotes:
+        move(probability >= 1.0 - config.false_promotion, Stage.VERIFY, Stage.SCALE, "PROMOTED")
     move(probability < config.futile_below, Stage.VERIFY, Stage.EXHAUSTED, "FUTILE")
     landed = (rooms.in_flight[columns] == 0) | (now >= rooms.granted_at[columns] + config.flight_seconds)
     for stage in (Stage.VERIFY, Stage.SCALE):
