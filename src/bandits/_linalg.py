@@ -62,6 +62,20 @@ def times(block: Table, start: int, x: Table, out: Table) -> None:
 
 
 @kernel
+def norm(numbers: Table, start: int, d: int) -> float:
+    """Largest sum of a row's absolute values in the packed symmetric matrix at `start`: no eigenvalue is larger."""
+    sums = np.zeros(d)
+    at = start
+    for i in range(d):
+        for j in range(i + 1):
+            sums[j] += abs(numbers[at + j])
+            if j < i:
+                sums[i] += abs(numbers[at + j])
+        at += i + 1
+    return float(sums.max())
+
+
+@kernel
 def learn_block(block: Table, x: Table, reward: float, weight: float, work: Table) -> float:
     """Learn one event; `work [d]` holds `inverse x` of before afterwards. Return `1 / weight + x' inverse x` of before.
 

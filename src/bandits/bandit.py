@@ -126,6 +126,8 @@ class Bandit:
         model = self._model
         self._shape = (getattr(policy.model, "width", 0),)  # of one context
         self._is_timed = detector is not None or model.window is not None or model.half_life is not None
+        is_lazy = model.kind == "linear" and model.half_life is None and policy.reach is not None
+        self._reach = (policy.width, policy.reach) if is_lazy else None
         self._is_plain = not (self._is_timed or self._is_contextual or self._needs_propensity)
 
     def _new_state(self, capacity: int) -> State:

@@ -1,5 +1,6 @@
 """What the linear models have in common: their numbers, checks of contexts, and decisions from private tables."""
 
+import math
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
@@ -177,7 +178,13 @@ def pick_columns(handles: Handles, uids: Any, out: Any) -> None:
 
 
 @kernel
-def write_belief(table: Table, column: int, mean: float, deviation: float) -> None:
-    """Write a normal belief; a deviation of 0 becomes the smallest that can be divided by."""
+def deviation(variance: float, width: float) -> float:
+    """`width` times the root of a variance; 0 becomes the smallest that can be divided by."""
+    return max(width * math.sqrt(max(variance, 0.0)), 1e-300)
+
+
+@kernel
+def write_belief(table: Table, column: int, mean: float, spread: float) -> None:
+    """Write a normal belief."""
     table[P, column] = table[CENTER, column] = mean
-    table[Q, column] = table[SPREAD, column] = max(deviation, 1e-300)
+    table[Q, column] = table[SPREAD, column] = spread
