@@ -159,14 +159,14 @@ def private_table(count: int, state: State, family: int) -> Table:
 
 @kernel
 def draw_shared(key: int, center: Table, factor: Table, width: float, out: Table) -> None:
-    """Write `center + width factor z`, z standard normals keyed by the decision."""
+    """Write `center + width factor' z`, z standard normals keyed by the decision."""
     d = out.size
     z = np.empty(d)
     for i in range(d):
         z[i] = normal_upper_quantile(uniform(key, SHARED_DRAW, i))
         total = 0.0
         for j in range(i + 1):
-            total += factor[i, j] * z[j]
+            total += factor[j, i] * z[j]
         out[i] = center[i] + width * total
 
 
