@@ -126,6 +126,7 @@ class Bandit:
         model = self._model
         self._shape = (getattr(policy.model, "width", 0),)  # of one context
         self._is_timed = detector is not None or model.window is not None or model.half_life is not None
+        self._learning: Any = (model.learn_one, model.ridge) if self._is_contextual else None
         is_lazy = model.kind == "linear" and model.half_life is None and policy.reach is not None
         self._reach = (policy.width, policy.reach) if is_lazy else None
         self._is_plain = not (self._is_timed or self._is_contextual or self._needs_propensity)

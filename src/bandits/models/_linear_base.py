@@ -34,6 +34,7 @@ from .beta import Positive
 
 Features = Annotated[int, Field(ge=1, le=4_096)]
 SHARED_DRAW = np.uint64(0x5EED_7E7A)  # name under which a decision's draw of shared parameters is keyed
+_FLOAT64 = np.dtype(np.float64)
 MAX_FEATURE = 1e6  # in size: beyond, squares leave too few digits to the ridge
 
 
@@ -113,13 +114,14 @@ class LinearModel(BaseModel):
         ValueError
             For another shape, and for an entry that is not a number of size up to 1e6.
         """
-        if type(context) is np.ndarray and context.dtype == np.float64 and context.flags.carray:
+        width = self.width
+        if type(context) is np.ndarray and context.dtype is _FLOAT64 and context.flags.carray:
             array = context
         else:
             array = self._numbers(context, count, what)
-        if array.shape != (self.width,) and array.shape != (count, self.width):
-            raise ValueError(f"{what} must have shape ({self.width},) or ({count}, {self.width}); got {array.shape}")
-        out = array.reshape(-1, self.width)
+        if array.shape != (width,) and array.shape != (count, width):
+            raise ValueError(f"{what} must have shape ({width},) or ({count}, {width}); got {array.shape}")
+        out: Table = array[None] if array.ndim == 1 else array
         if not is_bounded(out):
             place = tuple(np.argwhere(~(np.abs(out) <= MAX_FEATURE))[0].tolist())
             where = f"[{place[1]}]" if array.ndim == 1 else f"[{place[0]}, {place[1]}]"
@@ -142,11 +144,11 @@ class LinearModel(BaseModel):
 @kernel
 def is_bounded(contexts: Table) -> bool:
     """Whether all entries are numbers of size up to MAX_FEATURE."""
-    is_good = True
+    good = 0  # counted: that takes several entries at a time
     for i in range(contexts.shape[0]):
         for j in range(contexts.shape[1]):
-            is_good &= abs(contexts[i, j]) <= MAX_FEATURE
-    return is_good
+            good += abs(contexts[i, j]) <= MAX_FEATURE
+    return good == contexts.size
 
 
 def private_table(count: int, state: State, family: int) -> Table:

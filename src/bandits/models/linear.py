@@ -127,11 +127,13 @@ def _add(
     block = blocks[column] if shared.size == 0 else shared
     if table[HALF_LIFE, -1] > 0.0:
         keep_ridge(block, context.size, ridge / backward_scale(table, math.nan))
-    if table[NORM, column] == 0.0:
-        table[NORM, column] = norm(block, work.size * (work.size + 1) // 2, work.size)
+    d = context.size
+    if shared.size == 0 and table[NORM, column] == 0.0:
+        table[NORM, column] = norm(block, d * (d + 1) // 2, d)
     spread = learn_block(block, context, reward, weight, work)
-    if block[-1] == 0.0 or not dot(work, 0, work, 0, work.size) <= 2.0 * spread * table[NORM, column]:
-        table[NORM, column] = 0.0  # made anew, or too rough
+    # the inverse has lost `work work' / spread`: no eigenvalue grows but by rounding, small where what is lost is small
+    if block[d * (d + 1) + 2 * d + 1] == 0.0 or not dot(work, 0, work, 0, d) <= 2.0 * spread * table[NORM, column]:
+        table[NORM, column] = 0.0
     resolve(table, column)
     table[EVENTS, -1] += 1.0
 
@@ -185,7 +187,7 @@ def learn_many(
 @kernel
 def variance_at(table: Table, flat: Table, block: int, column: int, square: Table, scale: float) -> float:
     """Variance of an arm's prediction at the context of `outer` square; flat: all blocks, each `block` numbers."""
-    variance = dot(flat, column * block + square.size, square, 0, square.size) / scale
+    variance = max(dot(flat, column * block + square.size, square, 0, square.size) / scale, 0.0)
     return float(variance / (1.0 + pending_of(table, column) * variance))
 
 
