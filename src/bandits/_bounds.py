@@ -84,7 +84,7 @@ def bit_log(x: float) -> float:
 
 @kernel
 def rough_normal(u: float) -> float:
-    """Rough upper quantile of the normal distribution, to about 1e-3: to order arms by, never to decide.
+    """Rough upper quantile of the normal distribution, within 5e-4: to order arms by or, with a margin, to refuse.
 
     Abramowitz and Stegun 26.2.23, with a polynomial for the logarithm, so that loops over it are vectorised.
     """
@@ -92,8 +92,9 @@ def rough_normal(u: float) -> float:
     bits = np.float64(tail).view(np.int64)
     exponent = np.float64((bits >> 52) - 1023)
     f = np.int64((bits & 0xF_FFFF_FFFF_FFFF) | 0x3FF0_0000_0000_0000).view(np.float64)
-    log2 = exponent - 1.7417939 + f * (2.8212026 + f * (-1.4699568 + f * (0.44717955 - f * 0.056570851)))
-    t = math.sqrt(max(-2.0 * 0.6931471805599453 * log2, 0.0))
+    log = 0.6931471805599453 * exponent - 1.7417939
+    log += f * (2.8212026 + f * (-1.4699568 + f * (0.44717955 - f * 0.056570851)))
+    t = math.sqrt(max(-2.0 * log, 0.0))
     top = 2.515517 + t * (0.802853 + t * 0.010328)
     value = t - top / (1.0 + t * (1.432788 + t * (0.189269 + t * 0.001308)))
     return float(value if u < 0.5 else -value)

@@ -13,6 +13,7 @@ from ._numba import kernel
 from ._random import ArmId, fold_in
 from ._table import BELIEF, EVENTS, STALE, Handles, P, R, State, Table, Uids
 from .models._linear_base import pick_columns, private_table
+from .policies._lazy_linear import lazy_linear_best
 from .records import Decision
 
 if TYPE_CHECKING:
@@ -127,6 +128,8 @@ def decide(
         state, uids = bandit._state, bandit._uids  # in this order: growth publishes uids first
         if contexts is None and not propensities:
             status = bandit._best(state.table, handles, uids, key, version, now, *bandit._numbers, positions, scores)
+        elif bandit._reach is not None and contexts is not None and not propensities:
+            status = lazy_linear_best(*state[:2], handles, uids, contexts, key, *bandit._reach, positions, scores)
         else:
             private, status = private_of(bandit, state, handles, contexts, key, now, draws=policy.draws), STALE
             if private is not None:

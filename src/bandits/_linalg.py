@@ -20,7 +20,7 @@ import math
 import numpy as np
 
 from ._numba import kernel
-from ._simd import dot
+from ._simd import add_scaled, dot
 from ._table import Table
 
 REFRESH = 100
@@ -62,10 +62,23 @@ def times(block: Table, start: int, x: Table, out: Table) -> None:
     """Add the product of the packed symmetric matrix at `start` with x."""
     at = start
     for i in range(x.size):
-        for j in range(i):
-            out[j] += block[at + j] * x[i]
+        add_scaled(out, 0, x[i], block, at, i)
         out[i] += dot(block, at, x, 0, i + 1)
         at += i + 1
+
+
+@kernel
+def norm(numbers: Table, start: int, d: int) -> float:
+    """Largest sum of a row's absolute values in the packed symmetric matrix at `start`: no eigenvalue is larger."""
+    sums = np.zeros(d)
+    at = start
+    for i in range(d):
+        for j in range(i + 1):
+            sums[j] += abs(numbers[at + j])
+            if j < i:
+                sums[i] += abs(numbers[at + j])
+        at += i + 1
+    return float(sums.max())
 
 
 @kernel
@@ -85,13 +98,14 @@ def learn_block(block: Table, x: Table, reward: float, weight: float, work: Tabl
     error = (reward - dot(x, 0, block, theta, d)) / spread
     at = 0
     for i in range(d):
-        gain, mass = work[i] / spread, weight * x[i]
-        for j in range(i + 1):
-            block[at + j] += mass * x[j]
-            block[packed + at + j] -= gain * work[j]
-        at += i + 1
+        mass = weight * x[i]
+        add_scaled(block, at, mass, x, 0, i + 1)
         block[moment + i] += mass * reward
-        block[theta + i] += error * work[i]
+        at += i + 1
+    for i in range(d):
+        add_scaled(block, at, -work[i] / spread, work, 0, i + 1)
+        at += i + 1
+    add_scaled(block, theta, error, work, 0, d)
     block[theta + d + 1] += 1.0
     if block[theta + d + 1] >= REFRESH:
         refresh_block(block, d, block[theta + d])
@@ -103,28 +117,25 @@ def refresh_block(block: Table, d: int, ridge: float) -> None:
     """Make inverse and theta anew from evidence and moment, with the given ridge."""
     packed = d * (d + 1) // 2
     others = 2 * packed + 2 * d + 2
-    inverse = np.zeros((d, d))
+    has_others = block.size > others
+    root = np.zeros(d * d)
     moment = block[2 * packed : 2 * packed + d].copy()
     at = 0
     for i in range(d):
         for j in range(i + 1):
-            inverse[i, j] = block[at + j]
-            if block.size > others:
-                inverse[i, j] += block[others + at + j]
-        inverse[i, i] += ridge
-        if block.size > others:
+            root[j * d + i] = block[at + j] + (block[others + at + j] if has_others else 0.0)
+        root[i * d + i] += ridge
+        if has_others:
             moment[i] += block[others + packed + i]
         at += i + 1
-    _cholesky(inverse)
-    _invert_triangle(inverse)
-    at = packed
-    for i in range(d):  # inverse = L^-T L^-1
-        for j in range(i + 1):
-            total = 0.0
-            for k in range(i, d):
-                total += inverse[k, i] * inverse[k, j]
-            block[at + j] = total
-        at += i + 1
+    _cholesky(root, d)
+    _invert_triangle(root, d)
+    block[packed : 2 * packed] = 0.0
+    for k in range(d):  # inverse = L^-T L^-1
+        at = packed
+        for i in range(k + 1):
+            add_scaled(block, at, root[k * d + i], root, k * d, i + 1)
+            at += i + 1
     theta = np.zeros(d)
     times(block, packed, moment, theta)
     block[2 * packed + d : 2 * packed + 2 * d] = theta
@@ -133,41 +144,40 @@ def refresh_block(block: Table, d: int, ridge: float) -> None:
 
 
 @kernel
-def _cholesky(a: Table) -> None:
-    """Overwrite the lower triangle with its Cholesky factor."""
-    for i in range(a.shape[0]):
-        for j in range(i + 1):
-            total = a[i, j]
-            for k in range(j):
-                total -= a[i, k] * a[j, k]
-            a[i, j] = math.sqrt(total) if i == j else total / a[j, j]
+def _cholesky(a: Table, d: int) -> None:
+    """Overwrite the upper triangle of a `[d, d]`, flat, with the transpose of its Cholesky factor."""
+    for j in range(0, d * d, d + 1):
+        n = d - j // d
+        for k in range(j // d, j, d):
+            add_scaled(a, j, -a[k], a, k, n)
+        a[j] = math.sqrt(a[j])
+        for i in range(j + 1, j + n):
+            a[i] /= a[j]
 
 
 @kernel
-def _invert_triangle(a: Table) -> None:
-    """Overwrite a lower triangle with its inverse."""
-    d = a.shape[0]
-    for j in range(d):
-        a[j, j] = 1.0 / a[j, j]
-        for i in range(j + 1, d):
-            total = 0.0
-            for k in range(j, i):
-                total += a[i, k] * a[k, j]
-            a[i, j] = -total / a[i, i]
+def _invert_triangle(a: Table, d: int) -> None:
+    """Write the inverse of the factor whose transpose stands in the upper triangle of a to the lower, which is zero."""
+    for i in range(d):
+        row = i * d
+        for k in range(i):
+            add_scaled(a, row, a[k * d + i], a, k * d, k + 1)
+        for j in range(row, row + i):
+            a[j] /= -a[row + i]
+        a[row + i] = 1.0 / a[row + i]
 
 
 @kernel
 def inverse_factor(block: Table, d: int) -> Table:
-    """Cholesky factor L, `[d, d]`, of the block's inverse: `L z` of a standard normal z has it for covariance."""
-    packed = d * (d + 1) // 2
-    factor = np.zeros((d, d))
-    at = packed
+    """Transpose, `[d, d]`, of the Cholesky factor L of the inverse: the covariance of `L z`, z standard normals."""
+    factor = np.zeros(d * d)
+    at = d * (d + 1) // 2
     for i in range(d):
         for j in range(i + 1):
-            factor[i, j] = block[at + j]
+            factor[j * d + i] = block[at + j]
         at += i + 1
-    _cholesky(factor)
-    return factor
+    _cholesky(factor, d)
+    return factor.reshape(d, d)
 
 
 @kernel

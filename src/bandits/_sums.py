@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ._decay import backward_scale
 from ._linalg import others_width, refresh_block
 from ._numba import kernel
-from ._table import DIRTY, EVENTS, FIRST, GROUP_BITS, LANDMARK, LATEST, MODEL, Handles, State, Table
+from ._table import DIRTY, EVENTS, FIRST, GROUP_BITS, LANDMARK, LATEST, MODEL, NORM, Handles, State, Table
 from ._window import clear_evidence, is_signed
 
 
@@ -125,6 +125,7 @@ def _put_blocks(table: Table, blocks: Table, d: int, ridge: float, rows: Handles
             block[own + j] = sums[i, j]
         if derives:
             refresh_block(block, d, ahead)
+            table[NORM, rows[i]] = 0.0
 
 
 @kernel

@@ -24,6 +24,7 @@ Uids = NDArray[np.uint64]
 # rows
 STAMP, SHOWN, RESOLVED = 0, 1, 2
 P, Q, R, CONSTANT, CENTER, SPREAD = 3, 4, 5, 6, 7, 8  # derived
+NORM = CONSTANT  # of a linear model: bound of the eigenvalues of the arm's inverse; 0 where not known
 DIRTY, GROUP_SUM, GROUP_REST = 9, 10, 11  # by group of columns, in the first cells of the row
 HELD = 12  # events of the sliding window
 FIRST = 13  # of the model's own
@@ -146,6 +147,7 @@ def occupy(table: Table, blocks: Table, handles: Handles, values: Table, block: 
         table[SHOWN, column] = 0.0
         table[RESOLVED, column] = 0.0
         table[HELD, column] = 0.0
+        table[NORM, column] = 0.0
         for s in range(values.shape[0]):
             table[FIRST + s, column] = values[s, i * step]
         for j in range(blocks.shape[1]):

@@ -34,9 +34,17 @@ def is_batch(arm: Any) -> bool:
 
 def update_single(bandit: Bandit, arm: Any, reward: Any, weight: Any, context: Any, at: Any, propensity: Any) -> None:
     """Learn one event, all of it checked."""
-    if at is None and propensity is None and _is_plain(bandit, arm, reward, weight, context):
-        state, model = bandit._state, bandit._model
-        if not model.learn_one(*state, bandit._handle_of.get(arm, _NOBODY), reward, weight, context, _NAN, model.ridge):
+    if (  # all is of the types that the kernel of a linear model takes as they are; it checks the values
+        type(context) is np.ndarray
+        and context.dtype is _FLOAT64
+        and context.shape == bandit._shape
+        and context.flags.carray
+        and type(reward) is type(weight) is float
+        and (type(arm) is str or type(arm) is int)
+        and at is propensity is None
+    ):
+        learn_one, ridge = bandit._learning
+        if not learn_one(*bandit._state, bandit._handle_of.get(arm, _NOBODY), reward, weight, context, _NAN, ridge):
             return  # else there is something wrong, or the landmark must move
     arm = checked_id(arm, "arm") if type(arm) is not str and type(arm) is not int else arm
     contexts = checked_contexts(bandit, context, 1)
@@ -64,28 +72,14 @@ def update_single(bandit: Bandit, arm: Any, reward: Any, weight: Any, context: A
         _note_change(bandit, arm, time, note)
 
 
-def _is_plain(bandit: Bandit, arm: Any, reward: Any, weight: Any, context: Any) -> bool:
-    """Whether all is of the types that the kernel of a linear model takes as they are; it checks the values."""
-    return (
-        type(context) is np.ndarray
-        and context.dtype is _FLOAT64
-        and context.shape == bandit._shape
-        and context.flags.carray
-        and type(reward) is type(weight) is float
-        and (type(arm) is str or type(arm) is int)
-    )
-
-
 def _learn_one(
     bandit: Bandit, handle: int, reward: float, weight: float, context: Table | None, at: float, note: Table
 ) -> int:
     state = bandit._state
     status: int
     if context is not None:
-        model = bandit._model
-        status = model.learn_one(
-            state.table, state.blocks, state.shared, handle, reward, weight, context, at, model.ridge
-        )
+        learn_one, ridge = bandit._learning
+        status = learn_one(*state, handle, reward, weight, context, at, ridge)
     elif bandit._is_timed:
         bucket, log_delta = bandit._detection
         status = update_timed(

@@ -32,6 +32,7 @@ from ._table import (
 from ._window import new_ring
 from .arms import Arms, are_distinct, checked_id, checked_ids, distinct, first_twin
 from .contributions import Ledger
+from .models._linear_base import LinearModel
 from .policies import AnyPolicy
 from .records import Change, Decision
 
@@ -126,6 +127,12 @@ class Bandit:
         model = self._model
         self._shape = (getattr(policy.model, "width", 0),)  # of one context
         self._is_timed = detector is not None or model.window is not None or model.half_life is not None
+        self._learning: tuple[Any, float] = (None, 0.0)  # of a linear model: its kernel and its ridge
+        if isinstance(model, LinearModel):
+            self._learning = model.learn_one, model.ridge
+        self._reach: tuple[float, float] | None = None  # where `lazy_linear_best` decides
+        if model.kind == "linear" and model.half_life is None and policy.reach is not None:
+            self._reach = policy.width, policy.reach
         self._is_plain = not (self._is_timed or self._is_contextual or self._needs_propensity)
 
     def _new_state(self, capacity: int) -> State:

@@ -81,7 +81,8 @@ def test_a_good_room_is_seeded_verified_and_scaled_to_its_cap():
 
 def test_a_replica_out_of_touch_promotes_nobody_and_leaves_the_ranking_to_the_host():
     """Floors hold; multipliers go to 1 within ten minutes; all is made good when the fleet is heard of again."""
-    fresh, stale = opened(rooms=["good", "new"]), opened(rooms=["good", "new"])
+    config = ColdStartConfig(verify_cap=2_000)
+    fresh, stale = (opened(config, rooms=["good", "new"]) for _ in range(2))
     for tick in range(1, 13):
         now, staleness = 60.0 * tick, 60.0 * tick + 240.0
         plans = [fresh.tick(now=now, exposures=100), stale.tick(now=now, exposures=100, staleness=staleness)]

@@ -84,6 +84,32 @@ def test_draws_of_the_disjoint_model_are_inversions_of_each_arms_uniform(disjoin
             assert decision.arms == naive.best(ids, scores.tolist(), 3)
 
 
+@pytest.mark.parametrize("alpha", [0.0, 0.3, 5.0])
+@pytest.mark.parametrize("rule", [LinUCB, LinThompson])
+def test_choosing_among_few_inverses_is_choosing_among_all(rule, alpha):
+    """`select` refuses by bounds, `select_many` scores every arm; over refreshes, other arms, growth and a resume."""
+    for d in (1, 5, 33):
+        rng = np.random.Generator(np.random.PCG64(d))
+        bandit = Bandit(rule(n_features=d, alpha=alpha), range(14), seed=d)
+        theta = rng.normal(size=(40, d))
+        for step in range(150):
+            arms = np.array(bandit.arms)
+            arm = rng.choice(arms[-14:], int(rng.integers(1, 200)))
+            x = rng.normal(size=(arm.size, d)) * 10.0 ** rng.uniform(-3, 1, (arm.size, 1))
+            reward, weight = np.sum(x * theta[arm], axis=1), 10.0 ** rng.uniform(-4, 4, arm.size)
+            bandit.update(arm, reward + rng.normal(size=arm.size), weight=weight, context=x)
+            if step % 15 == 0:
+                bandit.add_arms([step // 15 + 14])
+                bandit.retire_arms([int(rng.choice(arms))])
+            if step % 40 == 0:
+                bandit = Bandit.from_bytes(bandit.to_bytes())
+            rows = rng.normal(size=(len(bandit), d))
+            for context, k in ((rows[0], 1), (rows, 1), (rows[0], 5)):
+                (wanted,) = Bandit.from_bytes(bandit.to_bytes()).select_many(k=k, contexts=[context])
+                decision = bandit.select(k=k, context=context)
+                assert (decision.arms, decision.scores) == (wanted.arms, wanted.scores)
+
+
 @pytest.mark.parametrize("rule", [LinUCB, LinThompson])
 def test_shared_theta_equals_one_ridge_regression(rule):
     d, ids = 10, range(8)

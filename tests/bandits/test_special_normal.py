@@ -10,6 +10,7 @@ from scipy import stats
 
 from seedbed.bandits import _special_normal as ours
 from seedbed.bandits import _special_student as student
+from seedbed.bandits._bounds import rough_normal
 
 DEGREES = st.floats(-0.3, 12).map(lambda e: 10.0**e)
 
@@ -60,6 +61,11 @@ def test_student_tails(nu):
         assert (lower, upper) == (pytest.approx(wanted[0], rel=1e-13), pytest.approx(wanted[1], rel=1e-13))
         assert log_density == pytest.approx(wanted_density, rel=1e-13, abs=1e-13)
         assert student.student_log_density(t, nu) == pytest.approx(log_density, rel=1e-14)
+
+
+def test_the_rough_quantile_is_within_5e_4():
+    for u in np.concatenate([2.0 ** -np.arange(1.0, 53.0, 0.01), 1.0 - 2.0 ** -np.arange(1.0, 52.0, 0.01)]):
+        assert abs(rough_normal(u) - ours.normal_upper_quantile(u)) < 5e-4
 
 
 @given(st.floats(-30, 30))

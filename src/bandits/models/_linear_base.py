@@ -1,5 +1,6 @@
 """What the linear models have in common: their numbers, checks of contexts, and decisions from private tables."""
 
+import math
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
@@ -33,6 +34,7 @@ from .beta import Positive
 
 Features = Annotated[int, Field(ge=1, le=4_096)]
 SHARED_DRAW = np.uint64(0x5EED_7E7A)  # name under which a decision's draw of shared parameters is keyed
+_FLOAT64 = np.dtype(np.float64)
 MAX_FEATURE = 1e6  # in size: beyond, squares leave too few digits to the ridge
 
 
@@ -119,13 +121,14 @@ class LinearModel(BaseModel):
         ValueError
             For another shape, and for an entry that is not a number of size up to 1e6.
         """
-        if type(context) is np.ndarray and context.dtype == np.float64 and context.flags.carray:
+        width = self.width
+        if type(context) is np.ndarray and context.dtype is _FLOAT64 and context.flags.carray:
             array = context
         else:
             array = self._numbers(context, count, what)
-        if array.shape != (self.width,) and array.shape != (count, self.width):
-            raise ValueError(f"{what} must have shape ({self.width},) or ({count}, {self.width}); got {array.shape}")
-        out = array.reshape(-1, self.width)
+        if array.shape != (width,) and array.shape != (count, width):
+            raise ValueError(f"{what} must have shape ({width},) or ({count}, {width}); got {array.shape}")
+        out: Table = array[None] if array.ndim == 1 else array
         if not is_bounded(out):
             place = tuple(np.argwhere(~(np.abs(out) <= MAX_FEATURE))[0].tolist())
             where = f"[{place[1]}]" if array.ndim == 1 else f"[{place[0]}, {place[1]}]"
@@ -148,11 +151,11 @@ class LinearModel(BaseModel):
 @kernel
 def is_bounded(contexts: Table) -> bool:
     """Whether all entries are numbers of size up to MAX_FEATURE."""
-    is_good = True
+    good = 0  # counted: that takes several entries at a time
     for i in range(contexts.shape[0]):
         for j in range(contexts.shape[1]):
-            is_good &= abs(contexts[i, j]) <= MAX_FEATURE
-    return is_good
+            good += abs(contexts[i, j]) <= MAX_FEATURE
+    return good == contexts.size
 
 
 def private_table(count: int, state: State, family: int) -> Table:
@@ -165,14 +168,14 @@ def private_table(count: int, state: State, family: int) -> Table:
 
 @kernel
 def draw_shared(key: int, center: Table, factor: Table, width: float, out: Table) -> None:
-    """Write `center + width factor z`, z standard normals keyed by the decision."""
+    """Write `center + width factor' z`, z standard normals keyed by the decision."""
     d = out.size
     z = np.empty(d)
     for i in range(d):
         z[i] = normal_upper_quantile(uniform(key, SHARED_DRAW, i))
         total = 0.0
         for j in range(i + 1):
-            total += factor[i, j] * z[j]
+            total += factor[j, i] * z[j]
         out[i] = center[i] + width * total
 
 
@@ -184,7 +187,13 @@ def pick_columns(handles: Handles, uids: Any, out: Any) -> None:
 
 
 @kernel
-def write_belief(table: Table, column: int, mean: float, deviation: float) -> None:
-    """Write a normal belief; a deviation of 0 becomes the smallest that can be divided by."""
+def deviation(variance: float, width: float) -> float:
+    """`width` times the root of a variance; 0 becomes the smallest that can be divided by."""
+    return max(width * math.sqrt(max(variance, 0.0)), 1e-300)
+
+
+@kernel
+def write_belief(table: Table, column: int, mean: float, spread: float) -> None:
+    """Write a normal belief."""
     table[P, column] = table[CENTER, column] = mean
-    table[Q, column] = table[SPREAD, column] = max(deviation, 1e-300)
+    table[Q, column] = table[SPREAD, column] = spread

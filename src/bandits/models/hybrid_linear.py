@@ -9,7 +9,7 @@ from .._linalg import block_width, inverse_factor, learn_block, new_block, times
 from .._numba import kernel
 from .._simd import dot
 from .._table import BAD_CONTEXT, EVENTS, OK, STALE, Handles, State, Table, first_stale, pending_of, resolve
-from ._linear_base import Features, LinearModel, draw_shared, is_bounded, write_belief
+from ._linear_base import Features, LinearModel, deviation, draw_shared, is_bounded, write_belief
 from .linear import check_event
 
 
@@ -202,5 +202,5 @@ def fill(
             variance += dot(q, 0, spread, 0, m)
         variance /= 1.0 + pending_of(table, handles[i] & 0xFFFF_FFFF) * variance
         mean = dot(x, 0, block, 2 * packed + d, d) + dot(q, 0, beta, 0, m)
-        write_belief(out, i, mean, width * math.sqrt(max(variance, 0.0)))
+        write_belief(out, i, mean, deviation(variance, width))
     return OK

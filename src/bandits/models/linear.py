@@ -6,7 +6,7 @@ from typing import Any, Literal
 import numpy as np
 
 from .._decay import backward_scale, forward_weight
-from .._linalg import block_width, decay_block, keep_ridge, learn_block, new_block, outer
+from .._linalg import block_width, decay_block, keep_ridge, learn_block, new_block, norm, outer
 from .._numba import kernel
 from .._simd import dot
 from .._table import (
@@ -17,6 +17,7 @@ from .._table import (
     FAR_AHEAD,
     HALF_LIFE,
     LANDMARK,
+    NORM,
     OK,
     STALE,
     STAMP,
@@ -29,7 +30,7 @@ from .._table import (
     resolve,
 )
 from ._base import Seconds
-from ._linear_base import LinearModel, is_bounded, write_belief
+from ._linear_base import LinearModel, deviation, is_bounded, write_belief
 
 MAX_REWARD = 1e9
 MAX_WEIGHT = 1e12
@@ -126,7 +127,13 @@ def _add(
     block = blocks[column] if shared.size == 0 else shared
     if table[HALF_LIFE, -1] > 0.0:
         keep_ridge(block, context.size, ridge / backward_scale(table, math.nan))
-    learn_block(block, context, reward, weight, work)
+    d = context.size
+    if shared.size == 0 and table[NORM, column] == 0.0:
+        table[NORM, column] = norm(block, d * (d + 1) // 2, d)
+    spread = learn_block(block, context, reward, weight, work)
+    # the inverse has lost `work work' / spread`: no eigenvalue grows but by rounding, small where what is lost is small
+    if block[d * (d + 1) + 2 * d + 1] == 0.0 or not dot(work, 0, work, 0, d) <= 2.0 * spread * table[NORM, column]:
+        table[NORM, column] = 0.0
     resolve(table, column)
     table[EVENTS, -1] += 1.0
 
@@ -178,6 +185,13 @@ def learn_many(
 
 
 @kernel
+def variance_at(table: Table, flat: Table, block: int, column: int, square: Table, scale: float) -> float:
+    """Variance of an arm's prediction at the context of `outer` square; flat: all blocks, each `block` numbers."""
+    variance = max(dot(flat, column * block + square.size, square, 0, square.size) / scale, 0.0)
+    return float(variance / (1.0 + pending_of(table, column) * variance))
+
+
+@kernel
 def fill(
     table: Table,
     blocks: Table,
@@ -206,15 +220,13 @@ def fill(
         column = handles[i] & 0xFFFF_FFFF
         if is_decayed:
             keep_ridge(blocks[column], d, ridge / scale)
-        start = column * blocks.shape[1]
         row = 0
         if contexts.shape[0] > 1:
             row = i
             outer(contexts[i], square)
-        variance = dot(flat, start + packed, square, 0, packed) / scale
-        variance /= 1.0 + pending_of(table, column) * variance
-        mean = dot(points, row * d, flat, start + 2 * packed + d, d)
-        write_belief(out, i, mean, width * math.sqrt(max(variance, 0.0)))
+        variance = variance_at(table, flat, blocks.shape[1], column, square, scale)
+        mean = dot(points, row * d, flat, column * blocks.shape[1] + 2 * packed + d, d)
+        write_belief(out, i, mean, deviation(variance, width))
     return OK
 
 

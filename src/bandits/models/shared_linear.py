@@ -21,7 +21,7 @@ from .._table import (
     pending_of,
 )
 from ._base import Seconds
-from ._linear_base import LinearModel, draw_shared, write_belief
+from ._linear_base import LinearModel, deviation, draw_shared, write_belief
 from .linear import learn_many, learn_one
 
 
@@ -118,7 +118,7 @@ def fill(
         if not draws:
             variance = dot(shared, packed, square, 0, packed) / scale
             variance /= 1.0 + pending_of(table, handles[i] & 0xFFFF_FFFF) * variance
-        write_belief(out, i, mean, width * math.sqrt(max(variance, 0.0)))
+        write_belief(out, i, mean, deviation(variance, width))
     return OK
 
 

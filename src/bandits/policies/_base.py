@@ -37,6 +37,11 @@ class Policy(BaseModel):
         return 1.0
 
     @property
+    def reach(self) -> float | None:
+        """How many deviations above its mean an arm is ranked, NaN for a keyed normal; None: it is ranked otherwise."""
+        return None
+
+    @property
     def best(self) -> Any:
         """Kernel that writes positions and scores of the k best candidates and answers a status."""
         raise NotImplementedError

@@ -1,5 +1,6 @@
 """LinUCB and linear Thompson sampling: rules whose model reads a context."""
 
+import math
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -81,6 +82,11 @@ class LinUCB(Policy):
         return self.alpha, 0.0
 
     @property
+    def reach(self) -> float:
+        """How many deviations above its mean an arm is ranked."""
+        return self.alpha
+
+    @property
     def rule(self) -> int:
         """Number of the rule in `_rank`."""
         return 7
@@ -143,6 +149,11 @@ class LinThompson(Policy):
     def width(self) -> float:
         """Factor of the standard deviations."""
         return self.alpha
+
+    @property
+    def reach(self) -> float:
+        """How many deviations above its mean an arm is ranked: a keyed normal."""
+        return math.nan
 
     @property
     def rule(self) -> int:

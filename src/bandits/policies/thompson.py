@@ -1,5 +1,6 @@
 """Thompson sampling: each arm is chosen as often as it is believed to be the best."""
 
+import math
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
@@ -55,6 +56,11 @@ class Thompson(Policy):
         if self.sampler == "gamma" and self.model.family not in (BETA, GAMMA):
             raise ValueError(f"sampler 'gamma' draws for the models beta and gamma_poisson, not for {self.model.kind}")
         return self
+
+    @property
+    def reach(self) -> float:
+        """How many deviations above its mean an arm is ranked: a keyed normal."""
+        return math.nan
 
     @property
     def rule(self) -> int:
