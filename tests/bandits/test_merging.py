@@ -136,6 +136,23 @@ def test_what_is_taken_back_was_never_learnt(policy):
     assert b.to_bytes() == before
 
 
+def test_bounds_of_inverses_do_not_outlive_what_was_taken_back():
+    """The quick choice refuses arms by a bound of their inverse, which grows where evidence goes."""
+    rng = np.random.Generator(np.random.PCG64(2))
+    ids = [f"arm-{i}" for i in range(40)]
+    bandit, other = (Bandit(LinUCB(n_features=4, alpha=3.0), ids, replica=name) for name in ("eu-1", "eu-2"))
+    other.update(ids, rng.random(len(ids)), context=rng.normal(size=(len(ids), 4)))
+    bandit.absorb(other.contribution())
+    many, rewards = ids * 100, rng.random(100 * len(ids))  # an inverse is made anew after 100 events
+    contexts = rng.normal(size=(len(many), 4))
+    bandit.update(many, rewards, context=contexts)
+    bandit.select(context=contexts[0])
+    bandit.correct(many, rewards, context=contexts)
+    for context in contexts[:20]:
+        decision = bandit.select(k=5, context=context)
+        assert decision.scores == np.sort(bandit.scores(context=context))[::-1][:5].tolist()
+
+
 def test_a_batch_of_corrections_is_all_or_nothing():
     bandit = Bandit(Thompson(), IDS)
     bandit.update(["a", "b"], [1.0, 0.0])
