@@ -11,6 +11,7 @@ from pathlib import Path
 
 import contextual
 import learning
+import limits
 import selecting
 import startup
 import state
@@ -22,6 +23,7 @@ SUBJECTS = {
     "contextual": contextual.SUBJECT,
     "state": state.SUBJECT,
     "startup": startup.SUBJECT,
+    "limits": limits.SUBJECT,
 }
 LIBRARIES = ("seedbed", "numpy", "scipy", "numba", "msgpack", "mabwiser", "river", "vowpalwabbit")
 HEAD = ("target", "ours", "peer or limit", "ratio", "at most", "holds")
@@ -52,6 +54,7 @@ def page(results: dict[str, list[Result]], minutes: float) -> str:
     for subject, lines in results.items():
         rows = [HEAD, ("---",) * len(HEAD), *((*line[:-1], WORDS[line.holds]) for line in lines)]
         parts += [f"## {subject.capitalize()}", "\n".join("| " + " | ".join(row) + " |" for row in rows)]
+    parts.append(str(limits.__doc__).strip())
     return "\n\n".join(parts) + "\n"
 
 
