@@ -8,18 +8,23 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from ._arms_checkpointing import load_arms, save_arms
-from ._changes import ChangeDetector
-from ._table import CELL_NAMES, CELLS, FIRST, RESOLVED, SHOWN, occupy, snapshot
-from ._window import count_held
+from ._changes import ChangeDetector, are_buckets
+from ._decay import MAX_AHEAD, backward_scale
+from ._inputs import MAX_TIME
+from ._linalg import are_blocks
+from ._table import CELL_NAMES, CELLS, FIRST, RESOLVED, SHOWN, STAMP, columns_of, occupy, snapshot
+from ._window import are_events, count_held
+from .arms import is_id
 from .checkpoint import Checkpoint, pack, require, take, unpack
 from .policies import AnyPolicy
-from .records import Change
+from .records import MOST_CHANGES, Change
 
 if TYPE_CHECKING:
     from .bandit import Bandit
 
 KIND = "bandit"
 _CELLS = {name: cell for name, cell in zip(CELL_NAMES, CELLS, strict=True)}  # of the table's own column
+_LANDMARK, _LATEST = CELL_NAMES.index("landmark"), CELL_NAMES.index("latest")
 
 
 def save(bandit: Bandit) -> bytes:
@@ -69,28 +74,37 @@ def load(cls: type[Bandit], blob: bytes) -> Any:
     checkpoint = unpack(blob, KIND, _MIGRATIONS)
     values, arrays = checkpoint.values, checkpoint.arrays
     policy = _configured(AnyPolicy, checkpoint.config.get("policy"), "policy")
-    bandit = cls(
-        policy,
-        seed=take(values, "seed", lambda v: _is_count(v, 2**64 - 1), "an integer of 64 bits"),
-        replica=take(values, "replica", lambda v: isinstance(v, str), "a string"),
-        change_detector=_configured(ChangeDetector | None, checkpoint.config.get("change_detector"), "change detector"),
-    )
+    detector = _configured(ChangeDetector | None, checkpoint.config.get("change_detector"), "change detector")
+    arms = load_arms(values, arrays)
+    columns = len(arms.ids)
+    large = _take_large(policy.model, detector, arrays, columns)  # before room of their sizes is made
+    seed = take(values, "seed", lambda v: _is_count(v, 2**64 - 1), "an integer of 64 bits")
+    replica = take(values, "replica", lambda v: isinstance(v, str), "a string")
+    try:
+        bandit = cls(policy, seed=seed, replica=replica, change_detector=detector, capacity=columns)
+    except ValueError as error:
+        require(False, str(error))
+        raise
     require(take(values, "epoch", _is_count, "a count") == 0, "its epoch is not 0, the only one written so far")
     bandit._counter[0] = take(values, "decisions", _is_count, "a count")
-    bandit._now = take(values, "now", lambda v: v is None or (type(v) is float and np.isfinite(v)), "a time")
-    bandit._arms = arms = load_arms(values, arrays)
+    bandit._now = take(values, "now", lambda v: v is None or _is_time(v), "a time")
+    bandit._arms = arms
     bandit._handle_of = arms.handle_of
-    columns = len(arms.ids)
-    if columns > bandit._uids.size:
-        bandit._grow(columns)
     is_live = np.array([id is not None for id in arms.ids], bool) if None in arms.ids else np.ones(columns, bool)
-    _take_state(bandit, arrays, is_live)
+    _take_state(bandit, arrays, large, is_live)
     bandit._uids[:columns] = arrays["uids"]
     _take_shown(bandit, values, arrays)
-    changes = take(values, "changes", lambda v: isinstance(v, list), "a list")
-    require(all(isinstance(change, list) and len(change) == 4 for change in changes), "its changes are no records")
-    bandit._changes.extend(Change(*change) for change in changes)
+    changes = take(values, "changes", lambda v: isinstance(v, list) and len(v) <= MOST_CHANGES, "a list of changes")
+    bandit._changes.extend(_change(change) for change in changes)
     return bandit
+
+
+def _change(fields: Any) -> Change:
+    require(isinstance(fields, list) and len(fields) == 4, "its changes are no records")
+    arm, at, event, kept = fields
+    is_whole = is_id(arm) and (at is None or _is_time(at)) and _is_count(event)
+    require(is_whole and type(kept) is float and 0.0 <= kept < np.inf, "its changes are no records")
+    return Change(arm, at, event, kept)
 
 
 def _first_evidence(bandit: Bandit) -> int:
@@ -98,7 +112,14 @@ def _first_evidence(bandit: Bandit) -> int:
     return 0 if bandit._is_contextual else bandit._model.newcomer().size - bandit._model.evidence_rows
 
 
-def _take_state(bandit: Bandit, arrays: dict[str, Any], is_live: Any) -> None:
+def _take_large(model: Any, detector: ChangeDetector | None, arrays: dict[str, Any], columns: int) -> list[Any]:
+    """The arrays whose size the configuration sets: blocks, shared numbers and window."""
+    block, shared = model.sizes if model.is_contextual else (0 if detector is None else detector.width, 0)
+    shapes = {"blocks": (columns, block), "shared": (shared,), "window": (4, model.window or 0)}
+    return [_floats(arrays, name, shape) for name, shape in shapes.items()]
+
+
+def _take_state(bandit: Bandit, arrays: dict[str, Any], large: list[Any], is_live: Any) -> None:
     """Check statistics, blocks, shared numbers, window and cells, and take them over."""
     table, blocks, shared = bandit._state
     ring, columns, newcomer = bandit._ring, is_live.size, bandit._model.newcomer()
@@ -108,20 +129,48 @@ def _take_state(bandit: Bandit, arrays: dict[str, Any], is_live: Any) -> None:
     statistics = np.concatenate([prior, _floats(arrays, "evidence", (newcomer.size - evidence, columns))])
     exposures = _floats(arrays, "exposures", (2, columns), np.zeros((2, columns)))
     cells = _floats(arrays, "cells", (len(_CELLS),))
-    own = [_floats(arrays, "blocks", (columns, blocks.shape[1])), _floats(arrays, "shared", shared.shape)]
-    events = _floats(arrays, "window", ring.shape)
     live = slice(None) if is_live.all() else is_live
-    finite = [statistics[:, live], own[0][live], own[1], events]
+    finite = [statistics[:, live], large[0][live], *large[1:]]
     require(all(np.isfinite(array).all() for array in finite), "a statistic is not finite")
-    if not bandit._is_contextual:
-        bandit._model.check_statistics(statistics[:, live], require)
     _check_cells(cells, exposures[:, live], ring.shape[1])
-    occupy(table, blocks, bandit._arms.live_handles(), np.zeros((newcomer.size, 1)), np.zeros(blocks.shape[1]))
+    _check_times(bandit, cells)
+    handles = bandit._arms.live_handles()
+    occupy(table, blocks, handles, np.zeros((newcomer.size, 1)), np.zeros(blocks.shape[1]))
     table[SHOWN : RESOLVED + 1, :columns] = exposures
     table[FIRST : FIRST + newcomer.size, :columns] = statistics
-    blocks[:columns], shared[:], ring[:] = *own, events
+    blocks[:columns], shared[:], ring[:] = large
     table[list(_CELLS.values()), -1] = cells
+    require(are_events(table, ring), "its window holds what is no event")
     count_held(table, ring)
+    if bandit._is_contextual:
+        _check_blocks(bandit._model, large[0][live], large[1])
+    else:
+        statistics[evidence:] *= backward_scale(table, np.nan)
+        bandit._model.check_statistics(statistics[:, live], require)
+        beliefs = bandit._model.beliefs(bandit._state, handles)
+        require(bool(np.isfinite(beliefs).all()), "what it believes of an arm is no number")
+        if blocks.size:
+            latest = float(cells[_LATEST])
+            require(are_buckets(large[0][live], bandit._detection[0], latest), "its buckets contradict each other")
+
+
+def _check_blocks(model: Any, blocks: Any, shared: Any) -> None:
+    if blocks.shape[1]:
+        require(are_blocks(blocks, model.n_features), "a block is no regression")
+    if shared.size:
+        features = getattr(model, "n_shared", model.n_features)
+        require(are_blocks(shared[None], features), "what its arms share is no regression")
+
+
+def _check_times(bandit: Bandit, cells: Any) -> None:
+    """Refuse a landmark that the latest time cannot have left."""
+    landmark, latest, half_life = cells[_LANDMARK], cells[_LATEST], bandit._model.half_life
+    require(bool(np.isnan(latest)) or _is_time(float(latest)), "its latest is not a time")
+    if np.isnan(landmark):
+        return
+    require(half_life is not None and landmark == np.floor(landmark), "its landmark is not one")
+    ahead, rounding = latest / half_life - landmark, 1.0 + 1e-15 * abs(landmark)
+    require(bool(-rounding <= ahead <= MAX_AHEAD + rounding), "its landmark contradicts the latest time")
 
 
 def _floats(arrays: dict[str, Any], name: str, shape: tuple[int, ...], default: Any = None) -> Any:
@@ -134,14 +183,18 @@ def _floats(arrays: dict[str, Any], name: str, shape: tuple[int, ...], default: 
 
 def _check_cells(cells: Any, exposures: Any, window: int) -> None:
     """Refuse counters that contradict each other."""
-    require(bool(((exposures >= 0.0) & (exposures == np.floor(exposures))).all()), "its exposures are no counts")
+    is_count = (exposures >= 0.0) & (exposures <= 2**53) & (exposures == np.floor(exposures))
+    require(bool(is_count.all()), "its exposures are no counts")
     require(bool((exposures[1] <= exposures[0]).all()), "more exposures were resolved than shown")
     for name, value in zip(_CELLS, cells.tolist(), strict=True):
         may_be_nan = name in ("landmark", "latest")
         require(np.isfinite(value) or (may_be_nan and np.isnan(value)), f"its {name} is not a number")
-        require(may_be_nan or (value >= 0.0 and value == np.floor(value)), f"its {name} is not a count")
+        require(may_be_nan or (0.0 <= value <= 2**53 and value == np.floor(value)), f"its {name} is not a count")
     require(cells[3] == (exposures[0] - exposures[1]).sum(), "its exposures contradict their sum")
-    require(max(cells[4:]) <= window, "its window is longer than its policy's")
+    used, following = cells[4:]
+    require(max(used, following) <= window, "its window is longer than its policy's")
+    is_next = following == used if used < window else following < max(window, 1)
+    require(bool(is_next), "its window contradicts itself")
 
 
 def _take_shown(bandit: Bandit, values: dict[str, Any], arrays: dict[str, Any]) -> None:
@@ -152,10 +205,18 @@ def _take_shown(bandit: Bandit, values: dict[str, Any], arrays: dict[str, Any]) 
     counts: Any = arrays.get("shown_counts", np.zeros(0))
     is_pair = [isinstance(p, list) and len(p) == 2 and type(p[0]) is float and _is_count(p[1]) for p in shown]
     require(all(is_pair), "its exposures are not pairs of a time and a count")
+    times = np.array([at for at, _ in shown], np.float64)
+    require(bool((times < np.inf).all() and (times[1:] >= times[:-1]).all()), "its exposures are not in order")
     require(handles.dtype == np.int64 and handles.ndim == 1, "its exposures have no arms")
     require(counts.dtype == np.float64 and counts.ndim == 1, "its exposures have no counts")
     require(sum(size for _, size in shown) == handles.size == counts.size, "its exposures contradict each other")
-    require(bool((np.isfinite(counts) & (handles >= 0)).all()), "its exposures are out of range")
+    require(
+        bool(((counts >= 0.0) & (counts == np.floor(counts)) & (handles >= 0)).all()), "its exposures are no counts"
+    )
+    columns = np.minimum(columns_of(handles), bandit._table.shape[1] - 1)
+    is_live = bandit._table[STAMP, columns] == handles >> 32
+    shown_most = np.where(is_live, bandit._table[SHOWN, columns], np.inf)
+    require(bool((counts <= shown_most).all()), "its exposures contradict each other")
     start = 0
     for at, size in shown:
         bandit._shown.append((at, handles[start : start + size].copy(), counts[start : start + size].copy()))
@@ -167,6 +228,10 @@ def _configured(kind: Any, config: Any, what: str) -> Any:
         return TypeAdapter(kind).validate_python(config)
     except (ValidationError, TypeError, RecursionError) as error:
         require(False, f"its {what} is not one of this version ({type(error).__name__})")
+
+
+def _is_time(value: Any) -> bool:
+    return type(value) is float and abs(value) <= MAX_TIME
 
 
 def _is_count(value: Any, largest: int = 2**53) -> bool:

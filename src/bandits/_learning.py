@@ -22,6 +22,7 @@ from ._table import (
     HALF_LIFE,
     LANDMARK,
     LATEST,
+    MAX_WEIGHT,
     MODEL,
     OK,
     PENDING,
@@ -33,8 +34,6 @@ from ._table import (
 )
 from ._window import clear_evidence, slide
 from .models._cells import BETA, add, supports
-
-MAX_WEIGHT = 1e12  # the tails are exact to 1e-9 for a + b up to here
 
 
 @kernel

@@ -39,6 +39,15 @@ def new_block(features: int, ridge: float) -> Table:
     return block
 
 
+def are_blocks(blocks: Table, features: int) -> bool:
+    """Whether these can be blocks, `[n, W]`, as far as single numbers tell."""
+    packed = features * (features + 1) // 2
+    diagonal, ridge = np.arange(1, features + 1).cumsum() - 1, 2 * (packed + features)
+    count = blocks[:, ridge + 1]
+    is_counted = (count >= 0.0) & (count < REFRESH) & (count == np.floor(count))
+    return bool((blocks[:, diagonal] >= 0.0).all() and (blocks[:, ridge] > 0.0).all() and is_counted.all())
+
+
 @kernel
 def outer(x: Table, out: Table) -> None:
     """Write x x' packed, entries off the diagonal doubled, so that `dot(inverse, out)` is `x' inverse x`."""

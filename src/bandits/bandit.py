@@ -34,12 +34,11 @@ from ._table import (
 from ._window import new_ring
 from .arms import Arms, are_distinct, checked_id, checked_ids, uid_array
 from .policies import AnyPolicy
-from .records import Change, Decision
+from .records import MOST_CHANGES, Change, Decision
 
 _NOBODY = -1  # a handle that no arm has
 _SPARE = 16  # columns of the smallest table
 _NAN = float("nan")
-_MOST_CHANGES = 10_000  # remembered
 
 
 class Bandit:
@@ -111,7 +110,7 @@ class Bandit:
         self._uids = np.zeros(columns, np.uint64)
         self._ring = new_ring(policy.model.window)
         self._shown: deque[tuple[float, Handles, Table]] = deque()
-        self._changes: deque[Change] = deque(maxlen=_MOST_CHANGES)
+        self._changes: deque[Change] = deque(maxlen=MOST_CHANGES)
         self.add_arms(arms)
 
     def _read_policy(self) -> None:

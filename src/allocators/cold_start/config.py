@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 from numpy.typing import ArrayLike
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from ...bandits.models.beta import Positive
+from ...bandits.models.beta import Positive, Pseudocount
 from ...constraints import Budget, StopLoss
 from ...constraints.guardrail import Rate
 from .thresholds import fit_beta_moments
@@ -84,7 +84,7 @@ class ColdStartConfig(BaseModel):
     tick_cap: Some = 60
     sub_rounds: Annotated[int, Field(ge=1, le=1_000)] = 6
     bar: Rate = 0.30
-    prior: tuple[Positive, Positive] = (4.76, 15.24)
+    prior: tuple[Pseudocount, Pseudocount] = (4.76, 15.24)
     false_promotion: Rate = 0.10
     demote_below: Share = 0.30
     futile_below: Share = 0.02

@@ -26,9 +26,7 @@ from .._table import (
 )
 
 Require = Callable[[bool, str], None]
-Seconds = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
-_MOST = 1e24  # evidence: far beyond what events of weights up to 1e12 sum to
-_MOST_DECAYED = 1e160  # the same in forward weights
+Seconds = Annotated[float, Field(ge=1e-3, allow_inf_nan=False)]
 
 
 class CountModel(BaseModel):
@@ -49,11 +47,6 @@ class CountModel(BaseModel):
         """Refuse two ways to forget at once."""
         if self.half_life is not None and self.window is not None:
             raise ValueError("half_life and window are two ways to forget; give one of them")
-
-    @property
-    def most(self) -> float:
-        """The most evidence that a history can have left."""
-        return _MOST if self.half_life is None else _MOST_DECAYED
 
     def init(self, capacity: int, width: int = 0) -> State:
         """Make a state with room for `capacity` arms and none in it; `width` numbers beside each."""

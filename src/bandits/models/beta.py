@@ -8,7 +8,7 @@ from pydantic import Field
 from .._decay import backward_scale
 from .._families import BETA
 from .._numba import kernel
-from .._table import FIRST, Handles, State, Table, pending_of
+from .._table import FIRST, MOST, Handles, State, Table, pending_of
 from ._base import CountModel, Require
 
 Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
@@ -75,7 +75,7 @@ class Beta(CountModel):
     def check_statistics(self, statistics: Table, require: Require) -> None:
         """Refuse statistics `[4, K]` of a checkpoint that no history can have left."""
         require(bool(((statistics[:2] >= 1e-6) & (statistics[:2] <= 1e12)).all()), "a prior is out of range")
-        require(bool(((statistics[2:] >= 0.0) & (statistics[2:] <= self.most)).all()), "evidence is out of range")
+        require(bool(((statistics[2:] >= 0.0) & (statistics[2:] <= MOST)).all()), "evidence is out of range")
 
 
 @kernel

@@ -7,7 +7,7 @@ import numpy as np
 from .._decay import backward_scale
 from .._families import GAMMA
 from .._numba import kernel
-from .._table import FIRST, Handles, State, Table, pending_of
+from .._table import FIRST, MOST, Handles, State, Table, pending_of
 from ._base import CountModel, Require
 from .beta import Pseudocount
 
@@ -74,7 +74,7 @@ class GammaPoisson(CountModel):
     def check_statistics(self, statistics: Table, require: Require) -> None:
         """Refuse statistics `[4, K]` of a checkpoint that no history can have left."""
         require(bool(((statistics[:2] >= 1e-6) & (statistics[:2] <= 1e12)).all()), "a prior is out of range")
-        most = self.most * _LARGEST
+        most = np.array([[MOST * _LARGEST], [MOST]])
         require(bool(((statistics[2:] >= 0.0) & (statistics[2:] <= most)).all()), "evidence is out of range")
 
 

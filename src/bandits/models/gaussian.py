@@ -9,7 +9,7 @@ from pydantic import Field
 from .._decay import backward_scale
 from .._families import STUDENT
 from .._numba import kernel
-from .._table import FIRST, Handles, State, Table, pending_of
+from .._table import FIRST, MOST, Handles, State, Table, pending_of
 from ._base import CountModel, Require
 from .beta import Pseudocount
 
@@ -89,7 +89,8 @@ class Gaussian(CountModel):
         means, weights = statistics[[0, 4]], statistics[[5, 7]]
         require(bool((abs(means) <= _LARGEST).all()), "a prior mean is out of range")
         require(bool(((statistics[1:4] >= 1e-6) & (statistics[1:4] <= 1e12)).all()), "a prior is out of range")
-        require(bool((weights >= 0.0).all() and (weights[0] <= self.most).all()), "evidence is out of range")
+        most = MOST * np.array([[1.0], [2.0 * _LARGEST], [4.0 * _LARGEST**2]])
+        require(bool((weights >= 0.0).all() and (abs(statistics[5:]) <= most).all()), "evidence is out of range")
 
 
 @kernel

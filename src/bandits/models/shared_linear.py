@@ -6,7 +6,7 @@ from typing import Any, Literal
 import numpy as np
 
 from .._decay import backward_scale
-from .._linalg import decay_block, inverse_factor, keep_ridge, new_block, outer
+from .._linalg import block_width, decay_block, inverse_factor, keep_ridge, new_block, outer
 from .._numba import kernel
 from .._simd import dot
 from .._table import (
@@ -54,9 +54,14 @@ class SharedLinear(LinearModel):
     number = 4
     half_life: Seconds | None = None
 
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """Numbers that an arm's block and the shared one need."""
+        return 0, block_width(self.n_features)
+
     def init(self, capacity: int, width: int = 0) -> State:
         """Make a state with room for `capacity` arms and none in it."""
-        return self._state(capacity, 0, new_block(self.n_features, self.ridge), self.half_life)
+        return self._state(capacity, new_block(self.n_features, self.ridge), self.half_life)
 
     def newcomer_block(self) -> Table:
         """Block of a new arm: none."""
