@@ -134,6 +134,7 @@ def _take_rooms(allocator: ColdStartAllocator, arrays: dict[str, Any], columns: 
     for name in ("tier_s", "is_open", "is_new"):
         require(bool((getattr(rooms, name).view(np.uint8) <= 1).all()), f"{name} is not of bools")
     require(bool((rooms.counts[[RETAINED, FOLLOWS, NEGATIVE]] <= rooms.counts[EXPOSURES]).all()), "too many reactions")
+    require(bool((rooms.seen <= rooms.counts[EXPOSURES]).all()), "pacing has seen too much")
     require(bool((rooms.in_flight >= 0).all()), "more exposures than granted")
     require(bool(((rooms.current >= 0) & (rooms.current <= rooms.in_flight)).all()), "exposures in flight contradict")
     require(bool((rooms.pushed[rooms.is_open] > 0.0).all()), "pacing has no base")
