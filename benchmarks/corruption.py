@@ -176,24 +176,24 @@ def from_input(data: bytes) -> tuple[Any, bytes]:
     return (ColdStartAllocator if data[0] & 1 else Bandit), signed(bytes(body), 1 if data[0] & 2 else 2)
 
 
-def _places(tree: Any) -> list[tuple[Any, int]]:
+def places(tree: Any) -> list[tuple[Any, int]]:
     """Every value in a tree, as the list or pair that holds it and the index there."""
     out = []
     for holder, i in [(pair, 1) for pair in tree] if isinstance(tree, Pairs) else [(tree, i) for i in range(len(tree))]:
         out.append((holder, i))
         if isinstance(holder[i], list):
-            out += _places(holder[i])
+            out += places(holder[i])
     return out
 
 
 def _in_lists(tree: Any) -> list[tuple[Any, int]]:
     """The places that are elements of lists."""
-    return [(holder, i) for holder, i in _places(tree) if not isinstance(holder, Pair)]
+    return [(holder, i) for holder, i in places(tree) if not isinstance(holder, Pair)]
 
 
 def _arrays(tree: Any) -> list[Any]:
     """Every array in a tree that has entries: [dtype, shape, bytes]."""
-    found = [holder[i] for holder, i in _places(tree) if isinstance(holder[i], list) and len(holder[i]) == 3]
+    found = [holder[i] for holder, i in places(tree) if isinstance(holder[i], list) and len(holder[i]) == 3]
     return [a for a in found if isinstance(a[2], bytes) and isinstance(a[0], str) and isinstance(a[1], list) and a[2]]
 
 
@@ -255,14 +255,13 @@ def resign_resize(rng: Random, blob: bytes, other: bytes) -> bytes:
 
 def retype(rng: Random, tree: Any, other: Any) -> None:
     """Put something strange in some place."""
-    holder, i = _one(rng, _places(tree))
+    holder, i = _one(rng, places(tree))
     holder[i] = copy.deepcopy(_one(rng, STRANGE))
 
 
 def renumber(rng: Random, tree: Any, other: Any) -> None:
     """Change a number to a strange one."""
-    places = [(h, i) for h, i in _places(tree) if type(h[i]) in (int, float)]
-    holder, i = _one(rng, places)
+    holder, i = _one(rng, [(h, i) for h, i in places(tree) if type(h[i]) in (int, float)])
     kinds = [x for x in NUMBERS if type(x) is type(holder[i])]
     holder[i] = _one(rng, kinds if rng.random() < 0.8 else NUMBERS)
 
@@ -280,7 +279,7 @@ def drop_name(rng: Random, tree: Any, other: Any) -> None:
 
 
 def _maps(tree: Any) -> list[Any]:
-    return [tree, *(h[i] for h, i in _places(tree) if isinstance(h[i], Pairs) and h[i])]
+    return [tree, *(h[i] for h, i in places(tree) if isinstance(h[i], Pairs) and h[i])]
 
 
 def duplicate(rng: Random, tree: Any, other: Any) -> None:
@@ -298,25 +297,25 @@ def duplicate(rng: Random, tree: Any, other: Any) -> None:
 
 def swap(rng: Random, tree: Any, other: Any) -> None:
     """Exchange two values."""
-    (h, i), (g, j) = _one(rng, _places(tree)), _one(rng, _places(tree))
+    (h, i), (g, j) = _one(rng, places(tree)), _one(rng, places(tree))
     h[i], g[j] = copy.deepcopy(g[j]), copy.deepcopy(h[i])
 
 
 def graft(rng: Random, tree: Any, other: Any) -> None:
     """Put in a piece of another checkpoint, under the same name where there is one."""
-    giver, j = _one(rng, _places(other))
+    giver, j = _one(rng, places(other))
     if isinstance(giver, Pair):
-        same = [h for h, _ in _places(tree) if isinstance(h, Pair) and h[0] == giver[0]]
+        same = [h for h, _ in places(tree) if isinstance(h, Pair) and h[0] == giver[0]]
         if same:
             _one(rng, same)[1] = copy.deepcopy(giver[1])
             return
-    holder, i = _one(rng, _places(tree))
+    holder, i = _one(rng, places(tree))
     holder[i] = copy.deepcopy(giver[j])
 
 
 def deepen(rng: Random, tree: Any, other: Any) -> None:
     """Wrap something in many lists."""
-    holder, i = _one(rng, _places(tree))
+    holder, i = _one(rng, places(tree))
     for _ in range(int(_one(rng, [1, 2, 5, 10, 15, 20, 100]))):
         holder[i] = [holder[i]]
 

@@ -138,7 +138,8 @@ def are_buckets(blocks: Table, bucket: float, latest: float) -> bool:
     is_good = (weights >= 0.0) & (rewards >= 0.0) & (rewards <= weights * (1.0 + 1e-9)) & (squares >= 0.0)
     is_good &= (weights <= MOST) & (squares <= MOST * MOST) & (numbers == np.floor(numbers))
     is_good &= ~used | ((numbers <= newest) & (np.mod(numbers, weights.shape[1]) == places))
-    is_past = (newest == np.floor(newest)) & (newest * bucket <= max(latest, 0.0) * (1.0 + 1e-9) + bucket)
+    last = latest if latest > 0.0 else 0.0  # events without a time, before any, are of time 0
+    is_past = (newest == np.floor(newest)) & (newest * bucket <= last * (1.0 + 1e-9) + bucket)
     return bool(is_good.all() and is_past.all())
 
 
