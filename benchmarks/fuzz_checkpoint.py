@@ -1,7 +1,8 @@
+#!/usr/bin/env python3
 """Fuzz the reading of checkpoints, guided by coverage: `python benchmarks/fuzz_checkpoint.py FOUND tests/corpus`.
 
 FOUND is an empty folder for what is found. Options are libFuzzer's: `-max_total_time=300` stops after five minutes, and
-`-merge=1 KEPT FOUND tests/corpus` keeps the inputs that add coverage. Needs the extra `fuzz` (atheris).
+`-merge=1 KEPT FOUND tests/corpus` keeps what adds coverage. Needs the extra `fuzz` (atheris).
 
 An input is a byte (which kind, which format) and a body; its checksums are repaired, as no mutation would find them.
 Kernels run uncompiled, so that their branches count as well.

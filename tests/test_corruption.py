@@ -276,11 +276,23 @@ def test_the_largest_times_are_counted(time):
     lambda: ChangeDetector(bucket=1e-4),
     lambda: StopLoss(mixing=(1e-300, 1.0)),
     lambda: ColdStartConfig(tick_seconds=1e-300),
+    lambda: ColdStartConfig(tick_seconds=1e300),
     lambda: ColdStartConfig(multiplier_max=1e300),
 ])  # fmt: skip
 def test_configurations_that_could_not_be_read_back_are_refused(make):
     with pytest.raises(ValueError, match=r"(greater|less) than or equal"):
         make()
+
+
+def test_decay_that_begins_with_the_latest_time_known():
+    """A checkpoint made between a time and its landmark: the landmark is not set before the latest time."""
+    bandit = Bandit(Thompson(model=Beta(half_life=1.0)), ["a"])
+    checkpoint = unpack(bandit.to_bytes(), "bandit")
+    checkpoint.arrays["cells"][2] = 5_000.0
+    twin = Bandit.from_bytes(pack(checkpoint))
+    twin.select(now=1.0)
+    twin.update("a", 1.0, at=3.0)
+    assert Bandit.from_bytes(twin.to_bytes()).to_bytes() == twin.to_bytes()
 
 
 def test_a_tick_with_all_rooms_paused_in_the_bandit():

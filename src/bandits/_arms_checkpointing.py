@@ -48,12 +48,12 @@ def load_arms(values: dict[str, Any], arrays: dict[str, Any]) -> Arms:
     require(bool(((generations >= 0) & (generations < 1 << 30)).all()), "a generation is out of range")
     require(are_distinct(tombstones), "an arm was retired twice")
     require(are_distinct(uids[live]), "two arms have one uid")
-    some = range(0, live.size, 1 + live.size // _LOOKED_AT)  # all would take longer than the rest: a microsecond each
-    are_own = all(uid64(names[i]) == int(uids[order[i]]) for i in some)
-    require(are_own, "a uid is not that of its arm's id")
     require(not tombstones.size or not np.isin(uids[live], tombstones).any(), "a live arm is among its tombstones")
     arms.handle_of = dict(zip(names, (order | generations[order] << 32).tolist(), strict=True))
     require(len(arms.handle_of) == live.size, "an id stands twice")
+    some = range(0, live.size, 1 + live.size // _LOOKED_AT)  # all would take longer than the rest: a microsecond each
+    are_own = all(uid64(names[i]) == int(uids[order[i]]) for i in some)
+    require(are_own, "a uid is not that of its arm's id")
     arms.generations = generations.tolist()
     arms.free = free.tolist()
     arms.tombstones = dict.fromkeys(tombstones.tolist())

@@ -8,6 +8,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from .._families import BETA, GAMMA, log_tails, mean_of, theta_of, upper_quantile, z_of
+from .._inputs import MAX_TIME
 from .._numba import kernel
 from .._random import uniform
 from .._table import (
@@ -26,7 +27,7 @@ from .._table import (
 )
 
 Require = Callable[[bool, str], None]
-Seconds = Annotated[float, Field(ge=1e-3, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(ge=1e-3, le=MAX_TIME)]
 
 
 class CountModel(BaseModel):
