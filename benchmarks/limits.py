@@ -3,10 +3,10 @@
 * Thompson with the gamma sampler, 10 arms, 0.2 x numpy: what stands around the draws, a kernel call, the key, two
   arrays and the record, already takes more; a decision that draws nothing would miss it too. Numpy's call returns an
   index and neither checks, records nor can be replayed.
-* An update of LinUCB, 0.1 x Vowpal Wabbit's learn, 1.6 us: of our 1.9 us the call of a compiled function with these nine
-  arguments takes 0.3, looking at what the caller passed 0.7, and the 1,600 multiplications and additions of two packed
-  triangles with the inverse made anew every 100 events 0.9. Vowpal Wabbit learns from examples parsed beforehand, in a
-  workspace that knows their shape, and keeps no inverse.
+* An update of LinUCB, 0.1 x Vowpal Wabbit's learn, 1.6 us: of our 1.9 us the call of a compiled function with these
+  nine arguments takes 0.3, looking at what the caller passed 0.7, and the 1,600 multiplications and additions of both
+  triangles, with the inverse made anew every 100 events, 0.9. Vowpal Wabbit learns from examples that were parsed
+  beforehand, in a workspace that knows their shape, and keeps no inverse.
 * A first decision loads scipy.linalg: numba does, with any compiled function at all.
 * Thompson among 100,000 arms, single updates beside river's and batches over 1,000,000 arms stand at their limits: they
   hold in some runs and miss by a few per cent in others. So do ids from bytes: their checks, that no uid and no id

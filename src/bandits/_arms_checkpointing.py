@@ -6,9 +6,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ._random import uid64
 from .arms import Arms, are_distinct, checked_id, uid_array
 from .checkpoint import require, take
 
+_LOOKED_AT = 1_000  # uids made anew
 _PLAIN: tuple[set[type], ...] = ({str}, {NoneType}, {str, NoneType}, set())  # types of ids that need no second look
 
 
@@ -43,16 +45,23 @@ def load_arms(values: dict[str, Any], arrays: dict[str, Any]) -> Arms:
     uids = _array(arrays, "uids", np.uint64, None)
     require(generations.shape == (size,) and uids.shape == (size,), "its columns contradict its ids")
     require(tombstones.ndim == 1, "its tombstones are no list")
-    require(bool(((generations >= 0) & (generations < 1 << 31)).all()), "a generation is out of range")
+    require(bool(((generations >= 0) & (generations < 1 << 30)).all()), "a generation is out of range")
+    require(are_distinct(tombstones), "an arm was retired twice")
     require(are_distinct(uids[live]), "two arms have one uid")
     require(not tombstones.size or not np.isin(uids[live], tombstones).any(), "a live arm is among its tombstones")
     arms.handle_of = dict(zip(names, (order | generations[order] << 32).tolist(), strict=True))
     require(len(arms.handle_of) == live.size, "an id stands twice")
+    some = range(0, live.size, 1 + live.size // _LOOKED_AT)  # all would take longer than the rest: a microsecond each
+    are_own = all(uid64(names[i]) == int(uids[order[i]]) for i in some)
+    require(are_own, "a uid is not that of its arm's id")
     arms.generations = generations.tolist()
     arms.free = free.tolist()
     arms.tombstones = dict.fromkeys(tombstones.tolist())
     is_count = lambda v: type(v) is int and 0 <= v <= 2**53  # noqa: E731
     arms.tombstones_dropped = take(values, "tombstones_dropped", is_count, "a count")
+    if not (arms.free or arms.tombstones or arms.tombstones_dropped):  # then the order is not written again
+        is_plain = np.array_equal(order, live) and not generations.any()
+        require(is_plain, "its columns contradict its tombstones: none was ever given back")
     paused = _columns(take(values, "paused", lambda v: isinstance(v, list), "a list of live columns"))
     require(bool(np.isin(paused, live).all()), "its paused is not a list of live columns")
     arms.paused = {arms.ids[column] for column in paused.tolist()}

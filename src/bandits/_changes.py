@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ._numba import kernel
 from ._special import kl_bernoulli
-from ._table import LATEST, Table
+from ._table import LATEST, MOST, Table
 
 
 class ChangeDetector(BaseModel):
@@ -27,7 +27,7 @@ class ChangeDetector(BaseModel):
     Parameters
     ----------
     bucket
-        Seconds in a bucket, > 0.
+        Seconds in a bucket, >= 0.001.
     window
         Number of buckets looked back at, >= 2.
     delta
@@ -41,7 +41,7 @@ class ChangeDetector(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    bucket: Annotated[float, Field(gt=0.0, allow_inf_nan=False)] = 60.0
+    bucket: Annotated[float, Field(ge=1e-3, allow_inf_nan=False)] = 60.0
     window: Annotated[int, Field(ge=2, le=10_000)] = 120
     delta: Annotated[float, Field(gt=0.0, lt=1.0)] = 1e-3
 
@@ -129,6 +129,20 @@ def bucket_at(block: Table, j: int) -> tuple[float, float, float]:
     """Weight, rewards and number of the bucket in place j."""
     slots = (block.size - 1) // 4
     return block[1 + j], block[1 + slots + j], block[1 + 3 * slots + j]
+
+
+def are_buckets(blocks: Table, bucket: float, latest: float) -> bool:
+    """Whether these can be arms' blocks, `[n, W]`, at the latest time known (NaN: none)."""
+    weights, rewards, squares, numbers = np.split(blocks[:, 1:-1], 4, axis=1)
+    newest, restarts, used = blocks[:, :1], blocks[:, -1], weights > 0.0
+    places = np.broadcast_to(np.arange(weights.shape[1]), weights.shape)
+    is_good = (weights >= 0.0) & (rewards >= 0.0) & (rewards <= weights * (1.0 + 1e-9)) & (squares >= 0.0)
+    is_good &= (weights <= MOST) & (squares <= MOST * MOST) & (numbers == np.floor(numbers))
+    is_good &= ~used | ((numbers <= newest) & (np.mod(numbers, weights.shape[1]) == places))
+    last = latest if latest > 0.0 else 0.0  # events without a time, before any, are of time 0
+    is_past = (newest == np.floor(newest)) & (newest * bucket <= last * (1.0 + 1e-9) + bucket)
+    is_count = (restarts >= 0.0) & (restarts == np.floor(restarts)) & (restarts < 2.0**53)
+    return bool(is_good.all() and is_past.all() and is_count.all())
 
 
 def new_buckets(detector: ChangeDetector | None) -> Table:

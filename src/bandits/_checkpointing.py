@@ -9,20 +9,25 @@ from pydantic import TypeAdapter, ValidationError
 
 from ._adding import add_up, check_additive, rename
 from ._arms_checkpointing import load_arms, save_arms
-from ._changes import ChangeDetector
+from ._changes import ChangeDetector, are_buckets
+from ._decay import MAX_AHEAD, backward_scale
+from ._inputs import MAX_TIME
+from ._linalg import are_blocks
 from ._sums import is_shared
-from ._table import CELL_NAMES, CELLS, FIRST, RESOLVED, SHOWN, occupy, snapshot
-from ._window import count_held
+from ._table import CELL_NAMES, CELLS, FIRST, RESOLVED, SHOWN, STAMP, columns_of, occupy, snapshot
+from ._window import are_events, count_held
+from .arms import is_id
 from .checkpoint import Checkpoint, pack, require, take, unpack
 from .contributions import lengthen, load_retracted, load_slots, load_writes, save_slots, save_writes
 from .policies import AnyPolicy
-from .records import Change
+from .records import MOST_CHANGES, Change
 
 if TYPE_CHECKING:
     from .bandit import Bandit
 
 KIND = "bandit"
 _CELLS = {name: cell for name, cell in zip(CELL_NAMES, CELLS, strict=True)}  # of the table's own column
+_LANDMARK, _LATEST = CELL_NAMES.index("landmark"), CELL_NAMES.index("latest")
 
 
 def save(bandit: Bandit) -> bytes:
@@ -31,7 +36,8 @@ def save(bandit: Bandit) -> bytes:
         arms, state = bandit._arms, bandit._state
         columns = len(arms.ids)
         statistics = np.empty((2 + bandit._model.newcomer().size, columns))
-        blocks, shared = np.empty((columns, bandit._own_width)), np.empty(bandit._model.shared_width)
+        block, shared_size = sizes(bandit._model, bandit.change_detector)
+        blocks, shared = np.empty((columns, block)), np.empty(shared_size)
         cells, ring = np.empty(len(_CELLS)), np.empty(bandit._ring.shape)
         snapshot(*state, bandit._ring, statistics, blocks, shared, ring, cells)
         ledger = bandit._ledger
@@ -43,7 +49,9 @@ def save(bandit: Bandit) -> bytes:
             "now": bandit._now,
             "changes": [[change.arm, change.at, change.event, change.kept] for change in bandit._changes],
         }
-        prior, evidence, _ = np.split(statistics[2:], _bounds(bandit))
+        prior, evidence, _ = np.split(
+            statistics[2:], np.cumsum([bandit._model.prior_rows, bandit._model.evidence_rows])
+        )
         arrays = {"cells": cells, "uids": bandit._uids[:columns].copy(), "evidence": evidence}
         save_arms(arms, values, arrays)
         if (prior != bandit._model.newcomer()[: prior.shape[0], None]).any():
@@ -78,22 +86,14 @@ def config_of(bandit: Bandit) -> dict[str, Any]:
     }
 
 
-def _bounds(bandit: Bandit) -> list[int]:
-    """Where a newcomer's statistics are cut: prior, own evidence, and the others' sums, which are made anew."""
-    model = bandit._model
-    return [model.prior_rows, model.prior_rows + model.evidence_rows]
-
-
 def is_prior(model: Any, values: Any) -> bool:
     """Whether values are a prior that the model can have."""
     if not isinstance(values, list) or not all(type(value) is float and np.isfinite(value) for value in values):
         return False
-    statistics = model.newcomer()[:, None]
     if model.is_contextual or len(values) != model.prior_like(np.zeros(1), 1.0).shape[0]:
         return False
-    statistics[: len(values), 0] = values
     verdicts: list[bool] = []
-    model.check_statistics(statistics, lambda is_good, _: verdicts.append(is_good))
+    model.check_prior(np.array(values)[:, None], lambda is_good, _: verdicts.append(is_good))
     return all(verdicts)
 
 
@@ -106,57 +106,108 @@ def built(cls: type[Bandit], checkpoint: Checkpoint) -> Bandit:
     """Check what a checkpoint holds, then build the bandit."""
     values, arrays = checkpoint.values, checkpoint.arrays
     policy = _configured(AnyPolicy, checkpoint.config.get("policy"), "policy")
-    bandit = cls(
-        policy,
-        seed=take(values, "seed", lambda v: _is_count(v, 2**64 - 1), "an integer of 64 bits"),
-        replica=take(values, "replica", lambda v: isinstance(v, str), "a string"),
-        change_detector=_configured(ChangeDetector | None, checkpoint.config.get("change_detector"), "change detector"),
-    )
-    rename(bandit, bandit.replica, take(values, "epoch", _is_count, "a count"))
-    bandit._counter[0] = take(values, "decisions", _is_count, "a count")
-    bandit._now = take(values, "now", lambda v: v is None or (type(v) is float and np.isfinite(v)), "a time")
-    bandit._arms = arms = load_arms(values, arrays)
-    bandit._handle_of = arms.handle_of
+    detector = _configured(ChangeDetector | None, checkpoint.config.get("change_detector"), "change detector")
+    arms = load_arms(values, arrays)
     columns = len(arms.ids)
-    if columns > bandit._uids.size:
-        bandit._grow(columns)
+    large = _take_large(policy.model, detector, arrays, columns)  # before room of their sizes is made
+    seed = take(values, "seed", lambda v: _is_count(v, 2**64 - 1), "an integer of 64 bits")
+    replica = take(values, "replica", lambda v: isinstance(v, str), "a string")
+    try:
+        bandit = cls(policy, seed=seed, replica=replica, change_detector=detector, capacity=columns)
+    except ValueError as error:
+        require(False, str(error))
+        raise
+    rename(bandit, replica, take(values, "epoch", _is_count, "a count"))
+    bandit._counter[0] = take(values, "decisions", _is_count, "a count")
+    bandit._now = take(values, "now", lambda v: v is None or _is_time(v), "a time")
+    bandit._arms = arms
+    bandit._handle_of = arms.handle_of
     is_live = np.array([id is not None for id in arms.ids], bool) if None in arms.ids else np.ones(columns, bool)
-    _take_state(bandit, arrays, is_live)
+    _take_state(bandit, arrays, large, is_live)
     bandit._uids[:columns] = arrays["uids"]
     _take_shown(bandit, values, arrays)
     _take_ledger(bandit, values, arrays)
-    changes = take(values, "changes", lambda v: isinstance(v, list), "a list")
-    require(all(isinstance(change, list) and len(change) == 4 for change in changes), "its changes are no records")
-    bandit._changes.extend(Change(*change) for change in changes)
+    changes = take(values, "changes", lambda v: isinstance(v, list) and len(v) <= MOST_CHANGES, "a list of changes")
+    bandit._changes.extend(_change(change) for change in changes)
     return bandit
 
 
-def _take_state(bandit: Bandit, arrays: dict[str, Any], is_live: Any) -> None:
+def _change(fields: Any) -> Change:
+    require(isinstance(fields, list) and len(fields) == 4, "its changes are no records")
+    arm, at, event, kept = fields
+    is_whole = is_id(arm) and (at is None or _is_time(at)) and _is_count(event)
+    require(is_whole and type(kept) is float and 0.0 <= kept < np.inf, "its changes are no records")
+    return Change(arm, at, event, kept)
+
+
+def sizes(model: Any, detector: ChangeDetector | None) -> tuple[int, int]:
+    """Numbers in a block and in the shared one, others' sums apart."""
+    block, shared = model.sizes if model.is_contextual else (0 if detector is None else detector.width, 0)
+    return block, shared
+
+
+def _take_large(model: Any, detector: ChangeDetector | None, arrays: dict[str, Any], columns: int) -> list[Any]:
+    """The arrays whose size the configuration sets: blocks, shared numbers and window."""
+    block, shared = sizes(model, detector)
+    shapes = {"blocks": (columns, block), "shared": (shared,), "window": (4, model.window or 0)}
+    return [_floats(arrays, name, shape) for name, shape in shapes.items()]
+
+
+def _take_state(bandit: Bandit, arrays: dict[str, Any], large: list[Any], is_live: Any) -> None:
     """Check statistics, blocks, shared numbers, window and cells, and take them over."""
     table, blocks, shared = bandit._state
-    ring, columns, newcomer = bandit._ring, is_live.size, bandit._model.newcomer()
-    cut = _bounds(bandit)
-    default = np.repeat(newcomer[: cut[0], None], columns, axis=1)
-    prior = _floats(arrays, "prior", (cut[0], columns), default)
-    evidence = _floats(arrays, "evidence", (cut[1] - cut[0], columns))
-    statistics = np.concatenate([prior, evidence, np.zeros((newcomer.size - cut[1], columns))])
+    model, ring, columns = bandit._model, bandit._ring, is_live.size
+    evidence = _floats(arrays, "evidence", (model.evidence_rows, columns))
     exposures = _floats(arrays, "exposures", (2, columns), np.zeros((2, columns)))
     cells = _floats(arrays, "cells", (len(_CELLS),))
-    width, shared_width = bandit._own_width, bandit._model.shared_width
-    own = [_floats(arrays, "blocks", (columns, width)), _floats(arrays, "shared", (shared_width,))]
-    events = _floats(arrays, "window", ring.shape)
     live = slice(None) if is_live.all() else is_live
-    finite = [statistics[:, live], own[0][live], own[1], events]
+    finite = [evidence[:, live], large[0][live], *large[1:]]
     require(all(np.isfinite(array).all() for array in finite), "a statistic is not finite")
-    if not bandit._is_contextual:
-        bandit._model.check_statistics(statistics[:, live], require)
     _check_cells(cells, exposures[:, live], ring.shape[1])
-    occupy(table, blocks, bandit._arms.live_handles(), np.zeros((newcomer.size, 1)), np.zeros(blocks.shape[1]))
+    _check_times(bandit, cells)
+    handles, (block, width) = bandit._arms.live_handles(), sizes(model, bandit.change_detector)
+    occupy(table, blocks, handles, np.zeros((0, 1)), np.zeros(block))
     table[SHOWN : RESOLVED + 1, :columns] = exposures
-    table[FIRST : FIRST + newcomer.size, :columns] = statistics
-    blocks[:columns, :width], shared[:shared_width], ring[:] = *own, events
+    prior = model.newcomer()[: model.prior_rows, None]
+    if "prior" in arrays:
+        prior = _floats(arrays, "prior", (model.prior_rows, columns))
+        model.check_prior(prior[:, live], require)
+    table[FIRST : FIRST + model.prior_rows, :columns] = prior
+    table[FIRST + model.prior_rows : FIRST + model.prior_rows + model.evidence_rows, :columns] = evidence
+    blocks[:columns, :block], shared[:width], ring[:] = large
     table[list(_CELLS.values()), -1] = cells
+    require(are_events(table, ring), "its window holds what is no event")
     count_held(table, ring)
+    if bandit._is_contextual:
+        _check_blocks(model, large[0][live], large[1])
+    else:
+        scale = backward_scale(table, np.nan)
+        model.check_evidence(evidence[:, live] * scale if scale != 1.0 else evidence[:, live], require)
+        require(
+            bool(np.isfinite(model.beliefs(bandit._state, handles)).all()), "what it believes of an arm is no number"
+        )
+        if blocks.size:
+            latest = float(cells[_LATEST])
+            require(are_buckets(large[0][live], bandit._detection[0], latest), "its buckets contradict each other")
+
+
+def _check_blocks(model: Any, blocks: Any, shared: Any) -> None:
+    if blocks.shape[1]:
+        require(are_blocks(blocks, model.n_features), "a block is no regression")
+    if shared.size:
+        features = getattr(model, "n_shared", model.n_features)
+        require(are_blocks(shared[None], features), "what its arms share is no regression")
+
+
+def _check_times(bandit: Bandit, cells: Any) -> None:
+    """Refuse a landmark that the latest time cannot have left."""
+    landmark, latest, half_life = cells[_LANDMARK], cells[_LATEST], bandit._model.half_life
+    require(bool(np.isnan(latest)) or _is_time(float(latest)), "its latest is not a time")
+    if np.isnan(landmark):
+        return
+    require(half_life is not None and landmark == np.floor(landmark), "its landmark is not one")
+    ahead, rounding = latest / half_life - landmark, 1.0 + 1e-15 * abs(landmark)
+    require(bool(-rounding <= ahead <= MAX_AHEAD + rounding), "its landmark contradicts the latest time")
 
 
 def _take_ledger(bandit: Bandit, values: dict[str, Any], arrays: dict[str, Any]) -> None:
@@ -184,14 +235,18 @@ def _floats(arrays: dict[str, Any], name: str, shape: tuple[int, ...], default: 
 
 def _check_cells(cells: Any, exposures: Any, window: int) -> None:
     """Refuse counters that contradict each other."""
-    require(bool(((exposures >= 0.0) & (exposures == np.floor(exposures))).all()), "its exposures are no counts")
+    is_count = (exposures >= 0.0) & (exposures <= 2**53) & (exposures == np.floor(exposures))
+    require(bool(is_count.all()), "its exposures are no counts")
     require(bool((exposures[1] <= exposures[0]).all()), "more exposures were resolved than shown")
     for name, value in zip(_CELLS, cells.tolist(), strict=True):
         may_be_nan = name in ("landmark", "latest")
         require(np.isfinite(value) or (may_be_nan and np.isnan(value)), f"its {name} is not a number")
-        require(may_be_nan or (value >= 0.0 and value == np.floor(value)), f"its {name} is not a count")
+        require(may_be_nan or (0.0 <= value <= 2**53 and value == np.floor(value)), f"its {name} is not a count")
     require(cells[3] == (exposures[0] - exposures[1]).sum(), "its exposures contradict their sum")
-    require(max(cells[4:]) <= window, "its window is longer than its policy's")
+    used, following = cells[4:]
+    require(max(used, following) <= window, "its window is longer than its policy's")
+    is_next = following == used if used < window else following < max(window, 1)
+    require(bool(is_next), "its window contradicts itself")
 
 
 def _take_shown(bandit: Bandit, values: dict[str, Any], arrays: dict[str, Any]) -> None:
@@ -202,10 +257,18 @@ def _take_shown(bandit: Bandit, values: dict[str, Any], arrays: dict[str, Any]) 
     counts: Any = arrays.get("shown_counts", np.zeros(0))
     is_pair = [isinstance(p, list) and len(p) == 2 and type(p[0]) is float and _is_count(p[1]) for p in shown]
     require(all(is_pair), "its exposures are not pairs of a time and a count")
+    times = np.array([at for at, _ in shown], np.float64)
+    require(bool((times < np.inf).all() and (times[1:] >= times[:-1]).all()), "its exposures are not in order")
     require(handles.dtype == np.int64 and handles.ndim == 1, "its exposures have no arms")
     require(counts.dtype == np.float64 and counts.ndim == 1, "its exposures have no counts")
     require(sum(size for _, size in shown) == handles.size == counts.size, "its exposures contradict each other")
-    require(bool((np.isfinite(counts) & (handles >= 0)).all()), "its exposures are out of range")
+    require(
+        bool(((counts >= 0.0) & (counts == np.floor(counts)) & (handles >= 0)).all()), "its exposures are no counts"
+    )
+    columns = np.minimum(columns_of(handles), bandit._table.shape[1] - 1)
+    is_live = bandit._table[STAMP, columns] == handles >> 32
+    shown_most = np.where(is_live, bandit._table[SHOWN, columns], np.inf)
+    require(bool((counts <= shown_most).all()), "its exposures contradict each other")
     start = 0
     for at, size in shown:
         bandit._shown.append((at, handles[start : start + size].copy(), counts[start : start + size].copy()))
@@ -217,6 +280,10 @@ def _configured(kind: Any, config: Any, what: str) -> Any:
         return TypeAdapter(kind).validate_python(config)
     except (ValidationError, TypeError, RecursionError) as error:
         require(False, f"its {what} is not one of this version ({type(error).__name__})")
+
+
+def _is_time(value: Any) -> bool:
+    return type(value) is float and abs(value) <= MAX_TIME
 
 
 def _is_count(value: Any, largest: int = 2**53) -> bool:

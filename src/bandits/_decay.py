@@ -25,6 +25,14 @@ def note_time(table: Table, time: float) -> None:
 
 
 @kernel
+def set_landmark(table: Table, at: float) -> None:
+    """Set the landmark, if there is none, at a time or at the latest one, where that is later."""
+    if math.isnan(table[LANDMARK, -1]):
+        latest = table[LATEST, -1]
+        table[LANDMARK, -1] = math.floor((latest if latest > at else at) / table[HALF_LIFE, -1])
+
+
+@kernel
 def forward_weight(table: Table, at: float) -> float:
     """Weight of an event of time `at` (NaN: the latest time known), which is noted; 1 without decay.
 
@@ -38,8 +46,7 @@ def forward_weight(table: Table, at: float) -> float:
         at = table[LATEST, -1]
         if math.isnan(at):
             return 1.0
-    if math.isnan(table[LANDMARK, -1]):
-        table[LANDMARK, -1] = math.floor(at / half_life)
+    set_landmark(table, at)
     ahead = at / half_life - table[LANDMARK, -1]
     if ahead > MAX_AHEAD:
         return -1.0

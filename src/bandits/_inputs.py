@@ -1,11 +1,11 @@
 """Checks of what users pass in: each says what, which and what to do, before anything changes."""
 
-import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+MAX_TIME = 1e15  # seconds, in size: a number of half-lives or buckets, 1 ms or more each, fits into 64 bits
 LATENESS = 5.0  # seconds by which an event may be ahead of the latest `now`
 
 
@@ -50,8 +50,8 @@ def checked_name(replica: Any) -> str:
 def checked_now(now: Any, latest: float | None) -> float:
     """Return the caller's present: finite, and not before the latest one."""
     value = checked_float(now, "now")
-    if not math.isfinite(value):
-        raise ValueError(f"now = {value} is not a finite time in seconds")
+    if not abs(value) <= MAX_TIME:
+        raise ValueError(f"now = {value} is not a finite time in seconds, up to {MAX_TIME:g}")
     if latest is not None and value < latest:
         raise ValueError(f"now = {value} runs backwards: the latest was {latest}; `at` may be in the past, `now` not")
     return value
@@ -65,9 +65,9 @@ def checked_at(at: Any, size: int, latest: float | None, ahead: float = LATENESS
     times = np.atleast_1d(times)
     if times.dtype.kind not in "iuf":
         raise ValueError(f"at = {at!r} is not a time in seconds")
-    wrong = ~np.isfinite(times)
+    wrong = ~(np.abs(times) <= MAX_TIME)
     if wrong.any():
-        raise ValueError(f"at = {times[wrong][0]} is not a finite time in seconds")
+        raise ValueError(f"at = {times[wrong][0]} is not a finite time in seconds, up to {MAX_TIME:g}")
     if latest is not None and times.size and times.max() > latest + ahead:
         raise ValueError(
             f"at = {times.max()} is more than {ahead:g} s after the latest now, {latest}; pass the new now first"

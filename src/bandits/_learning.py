@@ -8,7 +8,7 @@ a change.
 import math
 
 from ._changes import bucket_at, change_in, note_event
-from ._decay import MAX_AHEAD, forward_weight
+from ._decay import MAX_AHEAD, forward_weight, set_landmark
 from ._numba import kernel
 from ._table import (
     BAD_REWARD,
@@ -22,6 +22,7 @@ from ._table import (
     HALF_LIFE,
     LANDMARK,
     LATEST,
+    MAX_WEIGHT,
     MODEL,
     OK,
     PENDING,
@@ -33,8 +34,6 @@ from ._table import (
 )
 from ._window import clear_evidence, slide
 from .models._cells import BETA, add, supports
-
-MAX_WEIGHT = 1e12  # the tails are exact to 1e-9 for a + b up to here
 
 
 @kernel
@@ -196,8 +195,7 @@ def needed_move(table: Table, at: float) -> float:
         at = table[LATEST, -1]
     if math.isnan(at):
         return 0.0
-    if math.isnan(table[LANDMARK, -1]):
-        table[LANDMARK, -1] = math.floor(at / table[HALF_LIFE, -1])
+    set_landmark(table, at)
     ahead = at / table[HALF_LIFE, -1] - table[LANDMARK, -1]
     return float(math.floor(ahead)) if ahead > MAX_AHEAD else 0.0
 

@@ -65,9 +65,7 @@ def warm_start(bandit: Bandit, ids: list[ArmId], strength: float, source: Iterab
         if not weights.sum() > 0.0:
             raise ValueError("the source has no evidence to start from; nothing was changed")
         prior = model.prior_like(np.full(len(ids), np.average(means, weights=weights)), strength)
-        statistics = np.repeat(model.newcomer()[:, None], len(ids), axis=1)
-        statistics[: prior.shape[0]] = prior
-        model.check_statistics(statistics, _refuse)
+        model.check_prior(prior, _refuse)
         set_prior(bandit._table, handles, prior)
         bandit._ledger.write(bandit._ledger.priors, ids, (bandit.replica, bandit.epoch), prior.T.tolist())
 

@@ -46,6 +46,15 @@ def new_block(features: int, ridge: float) -> Table:
     return block
 
 
+def are_blocks(blocks: Table, features: int) -> bool:
+    """Whether these can be blocks, `[n, W]`, as far as single numbers tell."""
+    packed = features * (features + 1) // 2
+    diagonal, ridge = np.arange(1, features + 1).cumsum() - 1, 2 * (packed + features)
+    count = blocks[:, ridge + 1]
+    is_counted = (count >= 0.0) & (count < REFRESH) & (count == np.floor(count))
+    return bool((blocks[:, diagonal] >= 0.0).all() and (blocks[:, ridge] > 0.0).all() and is_counted.all())
+
+
 @kernel
 def outer(x: Table, out: Table) -> None:
     """Write x x' packed, entries off the diagonal doubled, so that `dot(inverse, out)` is `x' inverse x`."""
@@ -145,12 +154,16 @@ def refresh_block(block: Table, d: int, ridge: float) -> None:
 
 @kernel
 def _cholesky(a: Table, d: int) -> None:
-    """Overwrite the upper triangle of a `[d, d]`, flat, with the transpose of its Cholesky factor."""
+    """Overwrite the upper triangle of a `[d, d]`, flat, with the transpose of its Cholesky factor.
+
+    A pivot that rounding has eaten up, where evidence outweighs the ridge by 1e16, is what rounding leaves of it.
+    """
     for j in range(0, d * d, d + 1):
         n = d - j // d
+        whole = abs(a[j])
         for k in range(j // d, j, d):
             add_scaled(a, j, -a[k], a, k, n)
-        a[j] = math.sqrt(a[j])
+        a[j] = math.sqrt(max(a[j], 2.0**-52 * whole, 1e-300))
         for i in range(j + 1, j + n):
             a[i] /= a[j]
 

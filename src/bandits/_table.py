@@ -40,6 +40,9 @@ HALF_LIFE, LANDMARK, LATEST, SCALE = 6, 7, 8, 9  # of forward decay: see `_decay
 WINDOW_USED, WINDOW_NEXT = 10, 11  # of the sliding window: see `_window`
 FAMILY = 12  # of the beliefs
 
+MAX_WEIGHT = 1e12  # of an event: the tails are exact to 1e-9 for a + b up to here
+MOST = 1e24  # evidence of an arm: far beyond what events of weights up to 1e12 sum to
+
 CELL_NAMES = ("events", "landmark", "latest", "pending", "window_used", "window_next")  # that a checkpoint keeps
 CELLS = (EVENTS, LANDMARK, LATEST, PENDING, WINDOW_USED, WINDOW_NEXT)
 

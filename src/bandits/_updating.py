@@ -8,9 +8,9 @@ import numpy as np
 
 from ._decay import note_time
 from ._inputs import checked_at, checked_float, checked_floats
-from ._learning import MAX_WEIGHT, check_batch, needed_move, update_batch, update_many_timed, update_one, update_timed
+from ._learning import check_batch, needed_move, update_batch, update_many_timed, update_one, update_timed
 from ._random import ArmId
-from ._table import BAD_REWARD, BAD_WEIGHT, CHANGED, FAR_AHEAD, OK, STALE, Handles, Table
+from ._table import BAD_REWARD, BAD_WEIGHT, CHANGED, FAR_AHEAD, MAX_WEIGHT, OK, STALE, Handles, Table
 from .arms import checked_id
 from .errors import StaleRowsError
 from .models.linear import check_many

@@ -1,10 +1,12 @@
 """The sliding window: the bandit's latest events in a ring, `[4, W]`, and what they leave of the evidence."""
 
+import math
+
 import numpy as np
 
 from ._numba import kernel
-from ._table import DIRTY, FIRST, GROUP_BITS, HELD, MODEL, STAMP, WINDOW_NEXT, WINDOW_USED, Table
-from .models._cells import GAUSSIAN, add
+from ._table import DIRTY, FIRST, GROUP_BITS, HELD, MAX_WEIGHT, MODEL, STAMP, WINDOW_NEXT, WINDOW_USED, Table
+from .models._cells import GAUSSIAN, add, supports
 
 _COLUMN, _GENERATION, _REWARD, _WEIGHT = 0, 1, 2, 3  # rows of the window's ring
 
@@ -69,11 +71,25 @@ def _add_up(table: Table, ring: Table) -> None:
 
 
 @kernel
+def are_events(table: Table, ring: Table) -> bool:
+    """Whether all that stands in the ring can be events of this table's model; places not used yet hold zeros."""
+    for j in range(ring.shape[1]):
+        column, generation = ring[_COLUMN, j], ring[_GENERATION, j]
+        if not (0.0 <= column < table.shape[1] - 1 and column == math.floor(column)):
+            return False
+        if not (0.0 <= generation < 2.0**31 and generation == math.floor(generation)):
+            return False
+        if not (supports(table[MODEL, -1], ring[_REWARD, j]) and 0.0 <= ring[_WEIGHT, j] <= MAX_WEIGHT):
+            return False
+    return True
+
+
+@kernel
 def count_held(table: Table, ring: Table) -> None:
     """Count each arm's events in the window, after a checkpoint was read."""
     for j in range(int(table[WINDOW_USED, -1])):
         column = int(ring[_COLUMN, j])
-        if 0 <= column < table.shape[1] - 1 and table[STAMP, column] == ring[_GENERATION, j]:
+        if table[STAMP, column] == ring[_GENERATION, j]:
             table[HELD, column] += 1.0
 
 

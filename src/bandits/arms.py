@@ -57,6 +57,11 @@ def checked_ids(ids: Iterable[Any], what: str, *, ordered: bool = False) -> list
     return [checked_id(id, f"{what}[{i}]") for i, id in enumerate(plain)]
 
 
+def is_id(value: Any) -> bool:
+    """Whether a value of a checkpoint is the id of an arm."""
+    return type(value) is str or (type(value) is int and -_LIMIT <= value < _LIMIT)
+
+
 def checked_id(id: Any, what: str) -> ArmId:
     """Return one id as a plain string or integer."""
     if isinstance(id, str):

@@ -34,12 +34,11 @@ from .arms import Arms, are_distinct, checked_id, checked_ids, distinct, first_t
 from .contributions import Ledger
 from .models._linear_base import LinearModel
 from .policies import AnyPolicy
-from .records import Change, Decision
+from .records import MOST_CHANGES, Change, Decision
 
 _NOBODY = -1  # a handle that no arm has
 _SPARE = 16  # columns of the smallest table
 _NAN = float("nan")
-_MOST_CHANGES = 10_000  # remembered
 
 
 class Bandit:
@@ -112,7 +111,7 @@ class Bandit:
         self._ring = new_ring(policy.model.window)
         self._ledger = Ledger(width_of(policy.model))
         self._shown: deque[tuple[float, Handles, Table]] = deque()
-        self._changes: deque[Change] = deque(maxlen=_MOST_CHANGES)
+        self._changes: deque[Change] = deque(maxlen=MOST_CHANGES)
         self.add_arms(arms)
 
     def _read_policy(self) -> None:
@@ -140,11 +139,6 @@ class Bandit:
         state: State = self._model.init(capacity, self._others_width if detector is None else detector.width)
         state.table[TERMS, -1] = self.policy.terms
         return state
-
-    @property
-    def _own_width(self) -> int:
-        """Numbers in a block, others' sums apart."""
-        return int(self._state.blocks.shape[1]) - self._others_width
 
     def _resets(self) -> Handles | None:
         """How often each column's arm was restarted, where there is a change detector."""

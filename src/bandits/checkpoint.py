@@ -2,7 +2,7 @@
 
 Layout: magic (8 bytes), format (uint32 little-endian), body length (uint64 little-endian), body, BLAKE2b-128 of all
 before it. The body is one msgpack map: `kind` (str), `config` (map), `values` (map) and `arrays`, a map from name to
-[dtype, shape, little-endian bytes].
+[dtype, shape, little-endian bytes]. All of it is specified in docs/checkpoint-format.md.
 """
 
 import math
@@ -15,6 +15,7 @@ import msgpack
 import numpy as np
 from numpy.typing import NDArray
 
+from ._msgpack import FAULTS, first_fault
 from .errors import CheckpointError
 
 MAGIC = b"SEEDBED\x1a"
@@ -67,22 +68,23 @@ def unpack(blob: bytes, kind: str | tuple[str, ...], migrations: Mapping[int, Mi
     """
     if not isinstance(blob, bytes | bytearray | memoryview):
         _refuse(f"bytes are needed, not {type(blob).__name__}")
-    body, version = _checked_body(memoryview(blob))
+    body, version = _checked_body(memoryview(blob).toreadonly())
+    fault = first_fault(np.frombuffer(body, np.uint8)) if len(body) else 1
+    if fault:
+        _refuse(f"the body is not msgpack ({FAULTS[fault]})")
     try:
-        fields = msgpack.unpackb(body, strict_map_key=False)
-    except (ValueError, TypeError, RecursionError, msgpack.UnpackException) as error:
-        _refuse(f"the body is not msgpack ({error})")
+        fields = msgpack.unpackb(body, strict_map_key=False, object_pairs_hook=_map)
+    except (ValueError, TypeError) as error:
+        _refuse(f"the body cannot be decoded ({error})")
     if not isinstance(fields, dict) or set(fields) != {"kind", "config", "values", "arrays"}:
         _refuse("the body is not a map of kind, config, values and arrays")
     if not isinstance(fields["kind"], str):
         _refuse("its kind is not a string")
     if fields["kind"] not in (kind if isinstance(kind, tuple) else (kind,)):
-        _refuse(f"it is of kind {fields['kind']!r}, not {kind!r}")
+        _refuse(f"it is of kind {fields['kind']!r:.80}, not {kind!r}")
     for part in ("config", "values", "arrays"):
         if not isinstance(fields[part], dict):
             _refuse(f"{part} is not a map")
-    if not all(isinstance(name, str) for part in ("config", "values", "arrays") for name in fields[part]):
-        _refuse("a name in it is not a string")
     arrays = {name: _array(name, packed) for name, packed in fields["arrays"].items()}
     fields["arrays"] = arrays
     for old in range(version, FORMAT):
@@ -110,7 +112,17 @@ def _checked_body(blob: memoryview) -> tuple[memoryview, int]:
     return blob[_HEADER.size : end], version
 
 
-def _array(name: Any, packed: Any) -> NDArray[Any]:
+def _map(pairs: list[tuple[Any, Any]]) -> dict[str, Any]:
+    if not all(type(name) is str for name, _ in pairs):
+        raise ValueError("a name in it is not a string")
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        raise ValueError("a name in it stands twice")
+    return fields
+
+
+def _array(name: str, packed: Any) -> NDArray[Any]:
+    name = name[:80]
     if not isinstance(packed, list) or len(packed) != 3:
         _refuse(f"array {name!r} is not [dtype, shape, bytes]")
     dtype, shape, data = packed

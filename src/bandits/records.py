@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from ._random import ArmId
 from ._table import Handles
 
+MOST_CHANGES = 10_000  # remembered by a bandit
+
 
 @dataclass(frozen=True, slots=True)
 class Decision:

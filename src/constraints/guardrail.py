@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ..bandits._numba import kernel
 from ..bandits._special import log_beta, log_beta_tails
-from ..bandits.models.beta import Positive
+from ..bandits.models.beta import Pseudocount
 
 Rate = Annotated[float, Field(gt=0.0, lt=1.0)]
 
@@ -60,7 +60,7 @@ class StopLoss(BaseModel):
     kind: Literal["stop_loss"] = "stop_loss"
     metric: str = "negative"
     limit: Rate = 0.02
-    mixing: tuple[Positive, Positive] = (1.0, 24.0)
+    mixing: tuple[Pseudocount, Pseudocount] = (1.0, 24.0)
     alpha: Rate = 0.05
 
     @property

@@ -96,7 +96,7 @@ CONTRADICTIONS = [
     ("decisions = 'x'", lambda c: c.values.__setitem__("decisions", "x")),
     ("now = nan", lambda c: c.values.__setitem__("now", float("nan"))),
     ("tombstones", lambda c: c.arrays.__setitem__("tombstones", np.zeros((1, 1), np.uint64))),
-    ("replica of list", lambda c: c.values.__setitem__("replica", nested(300))),
+    ("replica of list", lambda c: c.values.__setitem__("replica", nested(10))),
     ("two arms have one uid", lambda c: c.arrays["uids"].__setitem__(slice(None), 0)),
     ("among its tombstones", lambda c: c.arrays.__setitem__("tombstones", c.arrays["uids"][:1].copy())),
     ("evidence is out of range", lambda c: c.arrays["evidence"].__setitem__((0, 0), 1e308)),

@@ -84,7 +84,7 @@ def test_policies_are_values():
         (lambda: Thompson(model=Gaussian(), sampler="gamma"), "gamma_poisson, not for gaussian"),
         (lambda: KLUCB(variance=1.0), "gaussian only"),
         (lambda: Beta(half_life=1.0, window=5), "two ways to forget"),
-        (lambda: Beta(half_life=0.0), "greater than 0"),
+        (lambda: Beta(half_life=0.0), "greater than or equal to 0.001"),
         (lambda: EpsilonGreedy(epsilon=1.5), "less than or equal to 1"),
     ],
 )

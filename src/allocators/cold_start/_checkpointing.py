@@ -9,11 +9,13 @@ import numpy as np
 from pydantic import ValidationError
 
 from ...bandits import Bandit
+from ...bandits._inputs import MAX_TIME
 from ...bandits._table import columns_of
+from ...bandits.arms import is_id
 from ...bandits.checkpoint import Checkpoint, pack, require, take, unpack
 from .config import ColdStartConfig
 from .reasons import BIT
-from .stages import EXPOSURES, FOLLOWS, NEGATIVE, RETAINED, Rooms, Stage, StageChange
+from .stages import EXPOSURES, FOLLOWS, METRICS, NEGATIVE, RETAINED, Rooms, Stage, StageChange
 
 if TYPE_CHECKING:
     from .allocator import ColdStartAllocator
@@ -69,9 +71,10 @@ def load(cls: type[ColdStartAllocator], blob: bytes) -> Any:
         require(False, f"its configuration is not one of this version ({type(error).__name__})")
     bandit = Bandit.from_bytes(take(values, "bandit", lambda v: isinstance(v, bytes), "bytes"))
     allocator = cls(config, seed=bandit.seed, replica=bandit.replica)
-    require(bandit.policy == allocator.bandit.policy, "its bandit has another prior than its configuration")
+    is_plain = bandit.policy == allocator.bandit.policy and bandit.change_detector is None
+    require(is_plain, "its bandit has another prior than its configuration, or a change detector")
     allocator._registry.bandit = bandit
-    allocator._now = take(values, "now", lambda v: v is None or (type(v) is float and np.isfinite(v)), "a time")
+    allocator._now = take(values, "now", lambda v: v is None or _is_time(v), "a time")
     _take_rooms(allocator, arrays, bandit.columns)
     buckets = take(values, "buckets", lambda v: isinstance(v, list), "a list")
     is_pair = [isinstance(pair, list) and len(pair) == 2 and isinstance(pair[1], str) for pair in buckets]
@@ -81,19 +84,38 @@ def load(cls: type[ColdStartAllocator], blob: bytes) -> Any:
     allocator._registry.buckets = {id: bucket for id, bucket in buckets}
     columns = columns_of(bandit.rows(ids))
     allocator._registry.room_at = dict(zip(columns.tolist(), ids, strict=True))
-    require(int(allocator._rooms.is_open.sum()) == int(allocator._rooms.is_open[columns].sum()), "a room has no id")
+    _check_known(allocator._rooms, columns)
     require(bool((allocator._rooms.opened[columns] <= (allocator._now or 0.0)).all()), "a room opens after now")
     for change in take(values, "changes", lambda v: isinstance(v, list), "a list"):
         allocator._changes.append(_change(change))
     return allocator
 
 
+def _check_known(rooms: Rooms, columns: Any) -> None:
+    """Columns with a room have a quota, and no other has."""
+    is_known = np.zeros(rooms.quota.size, bool)
+    is_known[columns] = True
+    require(bool(((rooms.quota > 0) == is_known).all()), "a room has no id, or an id no room")
+    require(not (rooms.is_open & ~is_known).any(), "a room has no id")
+    is_closed = np.isfinite(rooms.closed)
+    require(bool((rooms.is_open != is_closed)[is_known].all()), "a room is open and closed")
+
+
 def _change(fields: Any) -> StageChange:
     require(isinstance(fields, dict) and set(fields) == set(StageChange.__slots__), "a change is incomplete")
-    kinds = {"at": float, "probability": float, "evidence": float, "counts": dict, "room": str | int}
+    kinds = {"at": float, "probability": float, "evidence": float, "counts": dict, "room": object}
     whole = all(isinstance(value, kinds.get(name, str)) for name, value in fields.items())
-    require(whole, "a change has a field of another type")
+    require(whole and is_id(fields["room"]), "a change has a field of another type")
+    counts = fields["counts"]
+    are_counts = all(type(count) is int and 0 <= count <= _LARGEST for count in counts.values())
+    require(set(counts) == set(METRICS) and are_counts, "a change has other counts")
+    is_number = _is_time(fields["at"]) and 0.0 <= fields["probability"] <= 1.0 + 1e-9 and fields["evidence"] >= 0.0
+    require(is_number, "a change is out of range")
     return StageChange(**fields)
+
+
+def _is_time(value: Any) -> bool:
+    return type(value) is float and abs(value) <= MAX_TIME
 
 
 def _take_rooms(allocator: ColdStartAllocator, arrays: dict[str, Any], columns: int) -> None:
@@ -112,6 +134,7 @@ def _take_rooms(allocator: ColdStartAllocator, arrays: dict[str, Any], columns: 
     for name in ("tier_s", "is_open", "is_new"):
         require(bool((getattr(rooms, name).view(np.uint8) <= 1).all()), f"{name} is not of bools")
     require(bool((rooms.counts[[RETAINED, FOLLOWS, NEGATIVE]] <= rooms.counts[EXPOSURES]).all()), "too many reactions")
+    require(bool((rooms.seen <= rooms.counts[EXPOSURES]).all()), "pacing has seen too much")
     require(bool((rooms.in_flight >= 0).all()), "more exposures than granted")
     require(bool(((rooms.current >= 0) & (rooms.current <= rooms.in_flight)).all()), "exposures in flight contradict")
     require(bool((rooms.pushed[rooms.is_open] > 0.0).all()), "pacing has no base")
@@ -123,5 +146,5 @@ def _take_rooms(allocator: ColdStartAllocator, arrays: dict[str, Any], columns: 
     require(spending.dtype == np.int64 and spending.shape == (3,), "its spending is of another type or shape")
     require(bool((spending[1:] >= 0).all()), "its spending is negative")
     require(bool((np.abs(spending) <= _LARGEST).all()), "its spending is out of range")
-    require(int(spending[1]) >= int(rooms.current.sum()), "less is spent than is in flight")
+    require(int(spending[1]) >= sum(rooms.current.tolist()), "less is spent than is in flight")
     allocator._spending.counts[:] = spending

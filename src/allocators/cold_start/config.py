@@ -5,7 +5,8 @@ from typing import Annotated, Any, Literal, Self
 from numpy.typing import ArrayLike
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from ...bandits.models.beta import Positive
+from ...bandits.models._base import Seconds
+from ...bandits.models.beta import Pseudocount
 from ...constraints import Budget, StopLoss
 from ...constraints.guardrail import Rate
 from .thresholds import fit_beta_moments
@@ -13,6 +14,7 @@ from .thresholds import fit_beta_moments
 Count = Annotated[int, Field(ge=0, lt=2**53)]
 Some = Annotated[int, Field(ge=1, lt=2**53)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Factor = Annotated[float, Field(ge=1e-6, le=1e6)]
 NonNegative = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 
 
@@ -76,7 +78,7 @@ class ColdStartConfig(BaseModel):
     quota_creator: Count = 200
     quota_min: Some = 60
     quota_max: Some = 500
-    seed_deadline: Positive = 600.0
+    seed_deadline: Seconds = 600.0
     seed_done: Annotated[float, Field(gt=0.0, le=1.0)] = 0.8
     seed_share: Share = 0.25
     front_load: Annotated[float, Field(ge=1.0, le=2.0)] = 1.4
@@ -86,22 +88,22 @@ class ColdStartConfig(BaseModel):
     tick_cap: Some = 60
     sub_rounds: Annotated[int, Field(ge=1, le=1_000)] = 6
     bar: Rate = 0.30
-    prior: tuple[Positive, Positive] = (4.76, 15.24)
+    prior: tuple[Pseudocount, Pseudocount] = (4.76, 15.24)
     false_promotion: Rate = 0.10
     demote_below: Share = 0.30
     futile_below: Share = 0.02
     stop: StopLoss = StopLoss()
     budget: Budget | None = None
-    tick_seconds: Positive = 60.0
-    multiplier_first: Positive = 2.0
+    tick_seconds: Seconds = 60.0
+    multiplier_first: Factor = 2.0
     multiplier_min: NonNegative = 0.1
-    multiplier_max: Positive = 3.0
-    multiplier_max_s: Positive = 8.0
+    multiplier_max: Factor = 3.0
+    multiplier_max_s: Factor = 8.0
     yield_memory: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.7
     flight_seconds: NonNegative = 180.0
     feedback_window: NonNegative = 600.0
     stale_after: NonNegative = 300.0
-    stale_fade: Positive = 600.0
+    stale_fade: Seconds = 600.0
     block_reasons: tuple[str, ...] = ("BLOCKED",)
 
     @model_validator(mode="after")
@@ -120,6 +122,8 @@ class ColdStartConfig(BaseModel):
             raise ValueError("multiplier_min is above an upper bound of the multiplier")
         if self.stop.metric != "negative":
             raise ValueError(f"stop.metric = {self.stop.metric!r}: rooms are stopped for 'negative' feedback only")
+        if not 1 <= len(self.block_reasons) <= 255 or len(set(self.block_reasons)) != len(self.block_reasons):
+            raise ValueError("block_reasons must be 1 to 255 distinct names")
         if self.prior == (1.0, 1.0):
             raise ValueError("the flat prior (1, 1) promotes falsely in a third of cases; fit it with `fitted`")
         return self

@@ -100,7 +100,7 @@ def sampled_grants(config: ColdStartConfig, bandit: Bandit, handles: Handles, ro
         offered = -(-available // max(config.sub_rounds - turn, 1))
         wanted_rooms = -(-offered // chunk) if turn < config.sub_rounds else takers.size
         ranked = bandit.select_rows(takers, k=min(takers.size, wanted_rooms)).rows
-        chosen = np.array([position_of[handle] for handle in ranked.tolist()])
+        chosen = np.array([position_of[handle] for handle in ranked.tolist()], np.int64)
         wanted = np.minimum(room_for[chosen] - grants[chosen], chunk)
         before = np.cumsum(wanted) - wanted
         given = np.clip(offered - before, 0, wanted)

@@ -8,6 +8,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from .._families import BETA, GAMMA, log_tails, mean_of, theta_of, upper_quantile, z_of
+from .._inputs import MAX_TIME
 from .._numba import kernel
 from .._random import uniform
 from .._table import (
@@ -27,9 +28,7 @@ from .._table import (
 )
 
 Require = Callable[[bool, str], None]
-Seconds = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
-_MOST = 1e24  # evidence: far beyond what events of weights up to 1e12 sum to
-_MOST_DECAYED = 1e160  # the same in forward weights
+Seconds = Annotated[float, Field(ge=1e-3, le=MAX_TIME)]
 
 
 class CountModel(BaseModel):
@@ -47,17 +46,11 @@ class CountModel(BaseModel):
     prior_rows: ClassVar[int]
     evidence_rows: ClassVar[int]
     is_contextual: ClassVar[bool] = False
-    shared_width: ClassVar[int] = 0  # numbers that belong to all arms, others' sums apart
 
     def model_post_init(self, _: Any) -> None:
         """Refuse two ways to forget at once."""
         if self.half_life is not None and self.window is not None:
             raise ValueError("half_life and window are two ways to forget; give one of them")
-
-    @property
-    def most(self) -> float:
-        """The most evidence that a history can have left."""
-        return _MOST if self.half_life is None else _MOST_DECAYED
 
     def init(self, capacity: int, width: int = 0) -> State:
         """Make a state with room for `capacity` arms and none in it; `width` numbers beside each."""

@@ -55,21 +55,21 @@ class LinearModel(BaseModel):
     window: ClassVar[None] = None
 
     @property
-    def shared_width(self) -> int:
-        """Numbers that belong to all arms, others' sums apart."""
-        return 0
-
-    @property
     def width(self) -> int:
         """Length of a context."""
         return self.n_features
 
-    def _state(self, capacity: int, block: int, shared: Table, half_life: float | None = None) -> State:
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """Numbers that an arm's block and the shared one need."""
+        raise NotImplementedError
+
+    def _state(self, capacity: int, shared: Table, half_life: float | None = None, width: int = 0) -> State:
         table = new_table(0, capacity)
         table[MODEL, -1], table[FAMILY, -1] = self.number, self.family
         table[HALF_LIFE, -1] = half_life or 0.0
         table[LANDMARK, -1] = table[LATEST, -1] = np.nan
-        return State(table, np.zeros((capacity, block)), shared)
+        return State(table, np.zeros((capacity, self.sizes[0] + width)), shared)
 
     def newcomer(self) -> Table:
         """Statistics of a new arm beside its block, `[0]`."""

@@ -8,7 +8,7 @@ from pydantic import Field
 from .._decay import backward_scale
 from .._families import BETA
 from .._numba import kernel
-from .._table import FIRST, Handles, State, Table, pending_of
+from .._table import FIRST, MOST, Handles, State, Table, pending_of
 from ._base import CountModel, Require
 
 Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
@@ -76,10 +76,13 @@ class Beta(CountModel):
         mean = means.clip(1e-6, 1.0 - 1e-6)
         return np.maximum(np.stack([mean, 1.0 - mean]) * strength, 1e-6)
 
-    def check_statistics(self, statistics: Table, require: Require) -> None:
-        """Refuse statistics `[6, K]` of a checkpoint that no history can have left."""
-        require(bool(((statistics[:2] >= 1e-6) & (statistics[:2] <= 1e12)).all()), "a prior is out of range")
-        require(bool(((statistics[2:] >= 0.0) & (statistics[2:] <= self.most)).all()), "evidence is out of range")
+    def check_prior(self, prior: Table, require: Require) -> None:
+        """Refuse a prior `[2, K]` that the model cannot have."""
+        require(bool(((prior >= 1e-6) & (prior <= 1e12)).all()), "a prior is out of range")
+
+    def check_evidence(self, evidence: Table, require: Require) -> None:
+        """Refuse evidence `[2, K]`, as of the latest time, that no history can have left."""
+        require(bool(((evidence >= 0.0) & (evidence <= MOST)).all()), "evidence is out of range")
 
 
 @kernel

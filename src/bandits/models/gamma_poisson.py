@@ -7,7 +7,7 @@ import numpy as np
 from .._decay import backward_scale
 from .._families import GAMMA
 from .._numba import kernel
-from .._table import FIRST, Handles, State, Table, pending_of
+from .._table import FIRST, MOST, Handles, State, Table, pending_of
 from ._base import CountModel, Require
 from .beta import Pseudocount
 
@@ -75,11 +75,14 @@ class GammaPoisson(CountModel):
         prior: Table = np.maximum(np.stack([means * strength, np.full(means.size, strength)]), 1e-6)
         return prior
 
-    def check_statistics(self, statistics: Table, require: Require) -> None:
-        """Refuse statistics `[6, K]` of a checkpoint that no history can have left."""
-        require(bool(((statistics[:2] >= 1e-6) & (statistics[:2] <= 1e12)).all()), "a prior is out of range")
-        most = self.most * _LARGEST
-        require(bool(((statistics[2:] >= 0.0) & (statistics[2:] <= most)).all()), "evidence is out of range")
+    def check_prior(self, prior: Table, require: Require) -> None:
+        """Refuse a prior `[2, K]` that the model cannot have."""
+        require(bool(((prior >= 1e-6) & (prior <= 1e12)).all()), "a prior is out of range")
+
+    def check_evidence(self, evidence: Table, require: Require) -> None:
+        """Refuse evidence `[2, K]`, as of the latest time, that no history can have left."""
+        most = np.array([[MOST * _LARGEST], [MOST]])
+        require(bool(((evidence >= 0.0) & (evidence <= most)).all()), "evidence is out of range")
 
 
 @kernel

@@ -9,7 +9,7 @@ from pydantic import Field
 from .._decay import backward_scale
 from .._families import STUDENT
 from .._numba import kernel
-from .._table import FIRST, Handles, State, Table, pending_of
+from .._table import FIRST, MOST, Handles, State, Table, pending_of
 from ._base import CountModel, Require
 from .beta import Pseudocount
 
@@ -86,13 +86,15 @@ class Gaussian(CountModel):
         rest = np.array([[strength], [self.prior[2]], [self.prior[3]]])
         return np.concatenate([means[None, :], np.broadcast_to(rest, (3, means.size))])
 
-    def check_statistics(self, statistics: Table, require: Require) -> None:
-        """Refuse statistics `[11, K]` of a checkpoint that no history can have left."""
-        means, weights, squares = statistics[[0, 4]], statistics[[5, 8]], statistics[[7, 10]]
-        require(bool((abs(means) <= _LARGEST).all()), "a prior mean is out of range")
-        require(bool(((statistics[1:4] >= 1e-6) & (statistics[1:4] <= 1e12)).all()), "a prior is out of range")
-        require(bool(((weights >= 0.0) & (weights <= self.most)).all()), "evidence is out of range")
-        require(bool((squares >= 0.0).all()), "evidence is out of range")
+    def check_prior(self, prior: Table, require: Require) -> None:
+        """Refuse a prior `[4, K]`, or `[5, K]` with the origin, that the model cannot have."""
+        require(bool((abs(prior[::4]) <= _LARGEST).all()), "a prior mean is out of range")
+        require(bool(((prior[1:4] >= 1e-6) & (prior[1:4] <= 1e12)).all()), "a prior is out of range")
+
+    def check_evidence(self, evidence: Table, require: Require) -> None:
+        """Refuse evidence `[3, K]`, as of the latest time, that no history can have left."""
+        most = MOST * np.array([[1.0], [2.0 * _LARGEST], [4.0 * _LARGEST**2]])
+        require(bool((evidence[[0, 2]] >= 0.0).all() and (abs(evidence) <= most).all()), "evidence is out of range")
 
 
 @kernel

@@ -60,15 +60,14 @@ class HybridLinear(LinearModel):
         """No decay: what the shared part has learnt was freed of each arm's own as it stood then."""
         return None
 
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """Numbers that an arm's block and the shared one need."""
+        return block_width(self.n_features) + self.n_features * self.n_shared, block_width(self.n_shared)
+
     def init(self, capacity: int, width: int = 0) -> State:
         """Make a state with room for `capacity` arms and none in it."""
-        block = block_width(self.n_features) + self.n_features * self.n_shared
-        return self._state(capacity, block, new_block(self.n_shared, self.ridge))
-
-    @property
-    def shared_width(self) -> int:
-        """Numbers that belong to all arms."""
-        return block_width(self.n_shared)
+        return self._state(capacity, new_block(self.n_shared, self.ridge))
 
     def newcomer_block(self) -> Table:
         """Block of a new arm: its own ridge regression, then `B_i [d, m]`."""

@@ -70,9 +70,14 @@ class Linear(LinearModel):
     kind: Literal["linear"] = "linear"
     half_life: Seconds | None = None
 
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """Numbers that an arm's block and the shared one need."""
+        return block_width(self.n_features), 0
+
     def init(self, capacity: int, width: int = 0) -> State:
         """Make a state with room for `capacity` arms and none in it; `width` numbers more in each block."""
-        return self._state(capacity, block_width(self.n_features) + width, np.zeros(0), self.half_life)
+        return self._state(capacity, np.zeros(0), self.half_life, width)
 
     def newcomer_block(self) -> Table:
         """Block of a new arm."""

@@ -54,15 +54,15 @@ class SharedLinear(LinearModel):
     number = 4
     half_life: Seconds | None = None
 
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """Numbers that an arm's block and the shared one need."""
+        return 0, block_width(self.n_features)
+
     def init(self, capacity: int, width: int = 0) -> State:
         """Make a state with room for `capacity` arms and none in it."""
         shared = np.concatenate([new_block(self.n_features, self.ridge), np.zeros(others_width(self.n_features))])
-        return self._state(capacity, 0, shared, self.half_life)
-
-    @property
-    def shared_width(self) -> int:
-        """Numbers that belong to all arms, others' sums apart."""
-        return block_width(self.n_features)
+        return self._state(capacity, shared, self.half_life)
 
     def newcomer_block(self) -> Table:
         """Block of a new arm: none."""

@@ -1,0 +1,358 @@
+// Reads a checkpoint of seedbed without seedbed: written from docs/checkpoint-format.md alone, for Node 18 or newer.
+//
+//   node read_checkpoint.mjs FILE          what it holds, as JSON
+//   node read_checkpoint.mjs --mean FILE   posterior mean of each live arm, for the model `beta`
+//
+// Integers beyond 2^53 are printed as strings, and so are NaN and the infinities. A file that breaks a rule of the
+// format is refused: one line on stderr, exit code 1. Ranges of single numbers are not looked at: nothing is resumed.
+
+import { readFileSync } from "node:fs";
+
+const MAGIC = "SEEDBED\x1a";
+const FORMAT = 2;
+const HEAD = 20;
+const CHECKSUM = 16;
+const MAX_DEPTH = 16;
+const SIZES = { "<f8": 8, "<i8": 8, "<u8": 8, "|u1": 1, "|b1": 1 };
+
+class Refused extends Error {}
+
+function require(condition, what) {
+  if (!condition) throw new Refused(what);
+}
+
+// BLAKE2b (RFC 7693); a 64-bit word is a pair of 32 bits, the low half first
+
+const IV = Uint32Array.of(
+  0xf3bcc908, 0x6a09e667, 0x84caa73b, 0xbb67ae85, 0xfe94f82b, 0x3c6ef372, 0x5f1d36f1, 0xa54ff53a,
+  0xade682d1, 0x510e527f, 0x2b3e6c1f, 0x9b05688c, 0xfb41bd6b, 0x1f83d9ab, 0x137e2179, 0x5be0cd19,
+);
+const SIGMA = [
+  "0123456789abcdef", "ea489fd61c02b753", "b8c052fdae367194", "7931dcbe265a40f8", "905724afe1bc683d",
+  "2c6a0b834d75fe19", "c51fed4a0763928b", "db7ec13950f4862a", "6fe9b308c2d714a5", "a2847615fb9e3cd0",
+].map((row) => Array.from(row, (digit) => parseInt(digit, 16)));
+const MIXED = [[0, 4, 8, 12], [1, 5, 9, 13], [2, 6, 10, 14], [3, 7, 11, 15],
+  [0, 5, 10, 15], [1, 6, 11, 12], [2, 7, 8, 13], [3, 4, 9, 14]].map((words) => words.map((word) => 2 * word));
+
+function add(v, a, m, i) {
+  const low = v[a] + m[i];
+  v[a + 1] = v[a + 1] + m[i + 1] + (low > 0xffffffff ? 1 : 0);
+  v[a] = low;
+}
+
+function xorRotate(v, a, b, bits) { // v[a] = (v[a] ^ v[b]) >>> bits, for 16, 24, 32 and 63
+  let low = v[a] ^ v[b];
+  let high = v[a + 1] ^ v[b + 1];
+  if (bits >= 32) [low, high] = [high, low];
+  const rest = bits & 31;
+  v[a] = rest ? (low >>> rest) | (high << (32 - rest)) : low;
+  v[a + 1] = rest ? (high >>> rest) | (low << (32 - rest)) : high;
+}
+
+function compress(h, block, counted, isLast) {
+  const v = new Uint32Array(32);
+  v.set(h);
+  v.set(IV, 16);
+  v[24] ^= counted >>> 0;
+  v[25] ^= Math.floor(counted / 2 ** 32);
+  if (isLast) {
+    v[28] = ~v[28];
+    v[29] = ~v[29];
+  }
+  for (let round = 0; round < 12; round++) {
+    const order = SIGMA[round % 10];
+    for (let i = 0; i < 8; i++) {
+      const [a, b, c, d] = MIXED[i];
+      add(v, a, v, b);
+      add(v, a, block, 2 * order[2 * i]);
+      xorRotate(v, d, a, 32);
+      add(v, c, v, d);
+      xorRotate(v, b, c, 24);
+      add(v, a, v, b);
+      add(v, a, block, 2 * order[2 * i + 1]);
+      xorRotate(v, d, a, 16);
+      add(v, c, v, d);
+      xorRotate(v, b, c, 63);
+    }
+  }
+  for (let i = 0; i < 16; i++) h[i] ^= v[i] ^ v[i + 16];
+}
+
+function blake2b(bytes, size) {
+  const h = Uint32Array.from(IV);
+  h[0] ^= 0x01010000 ^ size;
+  const padded = Buffer.alloc(128);
+  const block = new Uint32Array(32);
+  for (let start = 0; start === 0 || start < bytes.length; start += 128) {
+    const end = Math.min(start + 128, bytes.length);
+    padded.fill(0);
+    bytes.copy(padded, 0, start, end);
+    for (let i = 0; i < 32; i++) block[i] = padded.readUInt32LE(4 * i);
+    compress(h, block, end, end === bytes.length);
+  }
+  const digest = Buffer.alloc(64);
+  h.forEach((word, i) => digest.writeUInt32LE(word, 4 * i));
+  return digest.subarray(0, size);
+}
+
+// MessagePack: integers become BigInt, so that they differ from floats; bin becomes Buffer, maps become Map
+
+class Body {
+  constructor(bytes) {
+    this.bytes = bytes;
+    this.at = 0;
+    this.text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+  }
+
+  take(count) {
+    require(count <= this.bytes.length - this.at, "its body is not msgpack: a value reaches beyond the end");
+    this.at += count;
+    return this.bytes.subarray(this.at - count, this.at);
+  }
+
+  unsigned(size) {
+    return size === 8 ? this.take(8).readBigUInt64BE() : BigInt(this.take(size).readUIntBE(0, size));
+  }
+
+  signed(size) {
+    return size === 8 ? this.take(8).readBigInt64BE() : BigInt(this.take(size).readIntBE(0, size));
+  }
+
+  length(size) {
+    return this.take(size).readUIntBE(0, size);
+  }
+
+  string(count) {
+    const bytes = this.take(count);
+    try {
+      return this.text.decode(bytes);
+    } catch {
+      throw new Refused("its body is not msgpack: a string is not UTF-8");
+    }
+  }
+
+  room(count, size, depth) {
+    require(depth < MAX_DEPTH, `its body is nested deeper than ${MAX_DEPTH}`);
+    require(count * size <= this.bytes.length - this.at, "its body is not msgpack: a list is longer than the file");
+  }
+
+  array(count, depth) {
+    this.room(count, 1, depth);
+    const out = [];
+    for (let i = 0; i < count; i++) out.push(this.value(depth + 1));
+    return out;
+  }
+
+  map(count, depth) {
+    this.room(count, 2, depth);
+    const out = new Map();
+    for (let i = 0; i < count; i++) {
+      const name = this.value(depth + 1);
+      require(typeof name === "string", "a name in it is not a string");
+      require(!out.has(name), `the name ${quoted(name)} stands twice`);
+      out.set(name, this.value(depth + 1));
+    }
+    return out;
+  }
+
+  value(depth = 0) {
+    const tag = this.length(1);
+    if (tag <= 0x7f) return BigInt(tag);
+    if (tag >= 0xe0) return BigInt(tag - 0x100);
+    if (tag <= 0x8f) return this.map(tag & 0x0f, depth);
+    if (tag <= 0x9f) return this.array(tag & 0x0f, depth);
+    if (tag <= 0xbf) return this.string(tag & 0x1f);
+    if (tag === 0xc0) return null;
+    if (tag === 0xc2 || tag === 0xc3) return tag === 0xc3;
+    if (tag >= 0xc4 && tag <= 0xc6) return this.take(this.length(1 << (tag - 0xc4)));
+    if (tag === 0xca) return this.take(4).readFloatBE();
+    if (tag === 0xcb) return this.take(8).readDoubleBE();
+    if (tag >= 0xcc && tag <= 0xcf) return this.unsigned(1 << (tag - 0xcc));
+    if (tag >= 0xd0 && tag <= 0xd3) return this.signed(1 << (tag - 0xd0));
+    if (tag >= 0xd9 && tag <= 0xdb) return this.string(this.length(1 << (tag - 0xd9)));
+    if (tag === 0xdc || tag === 0xdd) return this.array(this.length(tag === 0xdc ? 2 : 4), depth);
+    if (tag === 0xde || tag === 0xdf) return this.map(this.length(tag === 0xde ? 2 : 4), depth);
+    throw new Refused(`its body has a value of a type that the format does not know (0x${tag.toString(16)})`);
+  }
+}
+
+// the format
+
+function readCheckpoint(bytes, wanted) {
+  require(bytes.length >= HEAD + CHECKSUM, `${bytes.length} bytes are fewer than those of an empty one`);
+  require(bytes.toString("latin1", 0, 8) === MAGIC, "it does not start as a checkpoint does");
+  const format = bytes.readUInt32LE(8);
+  require(format <= FORMAT, `its format ${format} is newer than ${FORMAT}, the newest read here`);
+  require(format >= 1, "its format 0 never existed");
+  const end = bytes.length - CHECKSUM;
+  const declared = bytes.readBigUInt64LE(12);
+  require(declared === BigInt(end - HEAD), `its body is of ${end - HEAD} bytes, not of the ${declared} it declares`);
+  const digest = blake2b(bytes.subarray(0, end), CHECKSUM);
+  require(digest.equals(bytes.subarray(end)), "its checksum does not match: bytes were altered");
+  const body = new Body(bytes.subarray(HEAD, end));
+  const fields = body.value();
+  require(body.at === body.bytes.length, "its body is followed by other values");
+  const names = ["kind", "config", "values", "arrays"];
+  const isWhole = fields instanceof Map && fields.size === 4 && names.every((name) => fields.has(name));
+  require(isWhole, "its body is not a map of kind, config, values and arrays");
+  const [kind, config, values, packed] = names.map((name) => fields.get(name));
+  require(typeof kind === "string", "its kind is not a string");
+  for (const part of [config, values, packed]) require(part instanceof Map, "a part of its body is not a map");
+  require(wanted.includes(kind), `it is of kind ${quoted(kind)}, not ${wanted.join(" or ")}`);
+  const arrays = new Map();
+  for (const [name, array] of packed) arrays.set(name, readArray(name, array));
+  const checkpoint = { format, kind, config, values, arrays };
+  if (kind === "bandit") checkBandit(checkpoint);
+  else checkColdStart(checkpoint);
+  return checkpoint;
+}
+
+function readArray(name, packed) {
+  const what = `array ${quoted(name)}`;
+  require(Array.isArray(packed) && packed.length === 3, `${what} is not [dtype, shape, bytes]`);
+  const [dtype, dimensions, data] = packed;
+  require(typeof dtype === "string" && Object.hasOwn(SIZES, dtype), `${what} has no known dtype`);
+  require(Array.isArray(dimensions) && dimensions.length <= 2, `${what} has an impossible shape`);
+  const isLength = (n) => typeof n === "bigint" && 0n <= n && n < 2n ** 31n;
+  require(dimensions.every(isLength), `${what} has an impossible shape`);
+  require(Buffer.isBuffer(data), `${what} has no bytes`);
+  const bytes = dimensions.reduce((product, n) => product * n, BigInt(SIZES[dtype]));
+  require(bytes === BigInt(data.length), `${what} has ${data.length} bytes and not the ${bytes} of its shape`);
+  return { dtype, shape: dimensions.map(Number), entries: entriesOf(dtype, data) };
+}
+
+function entriesOf(dtype, data) {
+  const view = new DataView(data.buffer, data.byteOffset, data.length);
+  const read = {
+    "<f8": (i) => view.getFloat64(8 * i, true),
+    "<i8": (i) => view.getBigInt64(8 * i, true),
+    "<u8": (i) => view.getBigUint64(8 * i, true),
+    "|u1": (i) => view.getUint8(i),
+    "|b1": (i) => view.getUint8(i) !== 0,
+  }[dtype];
+  return Array.from({ length: data.length / SIZES[dtype] }, (_, i) => read(i));
+}
+
+function taken(map, name) {
+  require(map instanceof Map && map.has(name), `${name} is missing`);
+  return map.get(name);
+}
+
+function shaped(checkpoint, name, dtype, shape, mayLack = false) {
+  const array = checkpoint.arrays.get(name);
+  if (array === undefined && (mayLack || shape.includes(0))) return null;
+  require(array !== undefined, `array ${name} is missing`);
+  require(array.dtype === dtype && `${array.shape}` === `${shape}`, `array ${name} has another type or shape`);
+  return array.entries;
+}
+
+const ROWS = { beta: [2, 2], gamma_poisson: [2, 2], gaussian: [5, 3] }; // of prior and evidence
+
+function modelOf({ format, config }) {
+  const policy = format === 1 ? config : taken(config, "policy");
+  require(policy instanceof Map, "its policy is not a map");
+  const model = policy.get("model") ?? new Map([["kind", "beta"]]);
+  require(model instanceof Map && typeof model.get("kind") === "string", "its model has no kind");
+  return model;
+}
+
+function checkBandit(checkpoint) {
+  const { format, values } = checkpoint;
+  const ids = taken(values, "ids");
+  const isId = (id) => id === null || typeof id === "string" || (typeof id === "bigint" && BigInt.asIntN(64, id) === id);
+  require(Array.isArray(ids) && ids.every(isId), "its ids are not a list of strings and integers");
+  const live = ids.filter((id) => id !== null);
+  require(new Set(live.map((id) => typeof id + id)).size === live.length, "an id stands twice");
+  const [prior, evidence] = ROWS[modelOf(checkpoint).get("kind")] ?? [0, 0];
+  shaped(checkpoint, "uids", "<u8", [ids.length]);
+  shaped(checkpoint, "generations", "<i8", [ids.length], true);
+  if (format === 1) {
+    shaped(checkpoint, "statistics", "<f8", [4, ids.length]);
+    return;
+  }
+  shaped(checkpoint, "cells", "<f8", [6]);
+  shaped(checkpoint, "evidence", "<f8", [evidence, ids.length]);
+  shaped(checkpoint, "prior", "<f8", [prior, ids.length], true);
+  shaped(checkpoint, "exposures", "<f8", [2, ids.length], true);
+}
+
+const FLOATS = ["opened", "closed", "granted_at", "probability", "log_evidence", "yielded", "pushed", "multiplier"];
+const INTEGERS = ["granted", "current", "quota", "extra", "stage", "why", "seen", "ticks_at_max"];
+
+function checkColdStart(checkpoint) {
+  const inner = taken(checkpoint.values, "bandit");
+  require(Buffer.isBuffer(inner), "its bandit is not bytes");
+  const bandit = readCheckpoint(inner, ["bandit"]);
+  checkpoint.values.set("bandit", bandit);
+  const rooms = bandit.values.get("ids").length;
+  shaped(checkpoint, "counts", "<i8", [5, rooms]);
+  for (const name of FLOATS) shaped(checkpoint, name, "<f8", [rooms]);
+  for (const name of INTEGERS) shaped(checkpoint, name, "<i8", [rooms]);
+  for (const name of ["tier_s", "is_open", "is_new"]) shaped(checkpoint, name, "|b1", [rooms]);
+  shaped(checkpoint, "blocked", "|u1", [rooms]);
+  shaped(checkpoint, "spending", "<i8", [3]);
+}
+
+function meansOf(checkpoint) {
+  if (checkpoint.kind === "cold_start") return meansOf(checkpoint.values.get("bandit"));
+  const model = modelOf(checkpoint);
+  require(model.get("kind") === "beta", `--mean is for the model beta, not for ${quoted(model.get("kind"))}`);
+  const { format, values, arrays } = checkpoint;
+  const ids = values.get("ids");
+  const size = ids.length;
+  const entries = (name) => arrays.get(name)?.entries;
+  const statistics = entries("statistics");
+  const evidence = format === 1 ? statistics.slice(2 * size) : entries("evidence") ?? [];
+  const prior = format === 1 ? statistics.slice(0, 2 * size) : entries("prior");
+  const [a, b] = (model.get("prior") ?? [1, 1]).map(Number);
+  const exposures = entries("exposures") ?? new Array(2 * size).fill(0);
+  const scale = format === 1 ? 1 : scaleOf(model.get("half_life") ?? null, entries("cells"));
+  return ids.flatMap((id, c) => {
+    if (id === null) return [];
+    const good = (prior ? prior[c] : a) + scale * evidence[c];
+    const bad = (prior ? prior[size + c] : b) + scale * evidence[size + c] + exposures[c] - exposures[size + c];
+    return [[id, good / (good + bad)]];
+  });
+}
+
+function scaleOf(halfLife, cells) {
+  const [, landmark, latest] = cells;
+  if (halfLife === null || Number.isNaN(landmark) || Number.isNaN(latest)) return 1;
+  return 2 ** (landmark - latest / Number(halfLife));
+}
+
+// printing
+
+function quoted(text) {
+  return JSON.stringify(text.slice(0, 80));
+}
+
+function printable(value) {
+  if (typeof value === "bigint") return value >= -(2n ** 53n) && value <= 2n ** 53n ? Number(value) : `${value}`;
+  if (typeof value === "number") return Number.isFinite(value) ? value : `${value}`;
+  if (Buffer.isBuffer(value)) return value.toString("base64");
+  if (Array.isArray(value)) return value.map(printable);
+  if (value instanceof Map) return Object.fromEntries([...value].map(([name, inner]) => [name, printable(inner)]));
+  if (value !== null && typeof value === "object") return printable(new Map(Object.entries(value)));
+  return value;
+}
+
+function main(args) {
+  const isMean = args[0] === "--mean";
+  const path = args[isMean ? 1 : 0];
+  if (path === undefined) {
+    console.error("usage: node read_checkpoint.mjs [--mean] FILE");
+    return 2;
+  }
+  try {
+    const checkpoint = readCheckpoint(readFileSync(path), ["bandit", "cold_start"]);
+    console.log(JSON.stringify(printable(isMean ? meansOf(checkpoint) : checkpoint), null, 1));
+    return 0;
+  } catch (error) {
+    if (!(error instanceof Refused || error.code)) throw error;
+    console.error(`${path} cannot be read: ${error.message}`);
+    return 1;
+  }
+}
+
+process.exitCode = main(process.argv.slice(2));
