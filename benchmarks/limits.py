@@ -9,8 +9,7 @@
   beforehand, in a workspace that knows their shape, and keeps no inverse.
 * A first decision loads scipy.linalg: numba does, with any compiled function at all.
 * Thompson among 100,000 arms, single updates beside river's and batches over 1,000,000 arms stand at their limits: they
-  hold in some runs and miss by a few per cent in others. So do ids from bytes: their checks, that no uid and no id
-  stands twice and every id is one, take what is above decoding them.
+  hold in some runs and miss by a few per cent in others.
 """
 
 from collections.abc import Iterator

@@ -49,7 +49,10 @@ def load_arms(values: dict[str, Any], arrays: dict[str, Any]) -> Arms:
     require(are_distinct(tombstones), "an arm was retired twice")
     require(are_distinct(uids[live]), "two arms have one uid")
     require(not tombstones.size or not np.isin(uids[live], tombstones).any(), "a live arm is among its tombstones")
-    arms.handle_of = dict(zip(names, (order | generations[order] << 32).tolist(), strict=True))
+    handles: Any = (
+        (order | generations[order] << 32).tolist() if generations.any() or names is not arms.ids else range(size)
+    )
+    arms.handle_of = dict(zip(names, handles, strict=True))
     require(len(arms.handle_of) == live.size, "an id stands twice")
     some = range(0, live.size, 1 + live.size // _LOOKED_AT)  # all would take longer than the rest: a microsecond each
     are_own = all(uid64(names[i]) == int(uids[order[i]]) for i in some)
