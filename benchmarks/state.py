@@ -62,7 +62,7 @@ def checkpoint(clock: Clock) -> Iterator[Result]:
 
 
 def beside_pickle(clock: Clock) -> Iterator[Result]:
-    """Whole checkpoints beside pickle, which checks nothing and runs what it reads: of the same state, and of a peer."""
+    """Beside pickle, which checks nothing and runs what it reads: of the same state, and of a peer."""
     bandit, names = million()
     blob = bandit.to_bytes()
     state = {name: row for row, name in enumerate(names)}, unpack(blob, "bandit").arrays
