@@ -39,8 +39,13 @@ def name_in(content: bytes, number: int) -> bytes:
     return bytes(name)
 
 
+def seed_of(content: bytes) -> int:
+    """Where the checksums of a segment's frames start from: the header without its own, as with it all are equal."""
+    return crc32(content[: HEADER.size - 4])
+
+
 def frame(payload: bytes, seed: int, place: int, synced: int) -> bytes:
-    """Bytes of an event at a place of the segment whose header has the checksum `seed`."""
+    """Bytes of an event at a place of a segment."""
     checksum = crc32(payload, crc32(_CHECKED.pack(len(payload), synced, place), seed))
     return _FRAME.pack(_MARKER, checksum, len(payload), synced) + payload
 

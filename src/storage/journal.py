@@ -4,16 +4,15 @@ import math
 import os
 import re
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from io import FileIO
 from pathlib import Path
-from threading import Lock, Timer
+from threading import Condition, Lock, Timer
 from types import TracebackType
 from typing import Literal, NoReturn, Self
-from zlib import crc32
 
 from ._files import sync_folders, write_file
-from ._frames import HEADER, frame, header, name_in, scan, was_on_disk
+from ._frames import HEADER, frame, header, name_in, scan, seed_of, was_on_disk
 from ._lock import locked
 from .errors import JournalError, StoreError, StoreUnavailableError, unavailable
 from .store import UNREAD
@@ -78,7 +77,8 @@ class Journal:
         self.torn = self.frames = 0
         self._failure: BaseException | None = None
         self._timer: Timer | None = None
-        self._writing, self._syncing = Lock(), Lock()  # taken in this order
+        self._writing, self._turn = Lock(), Condition(Lock())  # to write; to fsync: taken in this order
+        self._is_syncing = False
         self._file: FileIO
         self._end: Position
         self._synced: Position
@@ -149,7 +149,7 @@ class Journal:
 
     def rotate(self) -> int:
         """Force what there is to disk and start a new segment; return its number."""
-        with self._writing, self._syncing:
+        with self._alone():
             self.check()
             try:
                 os.fsync(self._file.fileno())
@@ -207,21 +207,33 @@ class Journal:
                 if self._failure is None:
                     self._sync(self._end)
             finally:
-                with self._writing, self._syncing:
+                with self._alone():
                     self.refuse(ValueError("it is closed"))
                     self._file.close()
 
     def _sync(self, position: Position) -> None:
-        with self._syncing:  # those who wait here find that one fsync has done for all of them
-            if self._synced >= position:
+        with self._turn:
+            self._turn.wait_for(lambda: not self._is_syncing or self._synced >= position)
+            if self._synced >= position:  # another's fsync has done for this thread, too
                 return
             self.check()
-            end = self._end
-            try:
-                os.fsync(self._file.fileno())
-            except BaseException as error:  # never tried again: the system may have dropped what it could not write
-                self._fail(error)
+            self._is_syncing, end = True, self._end
+        try:
+            os.fsync(self._file.fileno())
             self._synced = end
+        except BaseException as error:  # never tried again: the system may have dropped what it could not write
+            self._fail(error)
+        finally:
+            with self._turn:
+                self._is_syncing = False
+                self._turn.notify_all()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep everyone from the file."""
+        with self._writing, self._turn:
+            self._turn.wait_for(lambda: not self._is_syncing)
+            yield
 
     def _sync_late(self) -> None:
         self._timer = None  # first, so that an event which comes now has a timer of its own
@@ -263,7 +275,7 @@ class Journal:
         write_file(unnamed, head)
         os.replace(unnamed, self._path(number))
         sync_folders(self.path)
-        self._file, self._seed, self.frames = FileIO(self._path(number), "a"), crc32(head), 0
+        self._file, self._seed, self.frames = FileIO(self._path(number), "a"), seed_of(head), 0
         self._end = self._synced = number, len(head)
 
     def _path(self, number: int) -> Path:
@@ -278,7 +290,7 @@ class Journal:
     def _checked_seed(self, number: int, content: bytes) -> int:
         if len(content) < HEADER.size or self._name(number, content) != self.name:
             raise JournalError(f"segment {number} of the journal {self.path} is cut short or of another journal")
-        return crc32(content[: HEADER.size])
+        return seed_of(content)
 
     def _damaged(self, number: int, place: int) -> JournalError:
         return JournalError(
