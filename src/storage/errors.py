@@ -16,6 +16,10 @@ class StoreUnavailableError(StoreError):
     """A disk, a server or a lock that fails. The message says whether anything may have been written."""
 
 
+class JournalError(StoreError):
+    """A journal that is damaged, or that takes nothing any more; the message says why."""
+
+
 @contextmanager
 def unavailable(failures: type[Exception] | tuple[type[Exception], ...], doing: str, left: str) -> Iterator[None]:
     """Raise failures of the medium as StoreUnavailableError: what was being done, why it failed, what it left."""

@@ -8,6 +8,7 @@ from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 
+from ._files import sync_folders, write_file
 from ._lock import locked
 from .errors import StoreError, unavailable
 from .store import UNREAD, UNSURE, UNWRITTEN, Store, Versioned, check_key, check_put, next_version
@@ -51,7 +52,7 @@ class FolderStore(Store):
         self.timeout = timeout
         with unavailable(OSError, f"open the store {self.path}", UNWRITTEN):
             self.path.mkdir(parents=True, exist_ok=True)
-            _sync_folders(self.path.parent)
+            sync_folders(self.path.parent)
 
     def __repr__(self) -> str:
         return f"FolderStore({str(self.path)!r})"
@@ -83,10 +84,10 @@ class FolderStore(Store):
             file.parent.mkdir(exist_ok=True)
             unnamed = self.path / "writing"  # one a store: what a crash leaves of it, the next put writes over
             try:
-                _write(unnamed, _header(key, version, blob), blob)
+                write_file(unnamed, _header(key, version, blob), blob)
                 with unavailable(OSError, doing, UNSURE):
                     os.replace(unnamed, file)
-                    _sync_folders(file.parent, self.path)
+                    sync_folders(file.parent, self.path)
             finally:
                 unnamed.unlink(missing_ok=True)
             self._sweep(key, version - 1)
@@ -142,22 +143,3 @@ def _checked_blob(key: str, version: int, content: bytes) -> bytes:
             "nothing was read; the other generation may still be good: see `previous`"
         )
     return bytes(blob)
-
-
-def _write(path: Path, *parts: bytes) -> None:
-    with open(path, "wb") as file:
-        file.writelines(parts)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_folders(*paths: Path) -> None:
-    """Force the names in folders to disk."""
-    if os.name == "nt":  # where folders cannot be opened, and the file system writes names in order
-        return
-    for path in paths:
-        folder = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)

@@ -1,0 +1,66 @@
+"""The checkpoint of a Durable: its bandit, where the journal goes on, and the ids of events that were taken in."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+
+from ..bandits import Bandit
+from ..bandits.checkpoint import Checkpoint, pack, require, take, unpack
+
+_KIND = "durable"
+NAMED = ("update", "correct")  # what may bear the id of an event
+EventId = str | int
+Generations = tuple[list[EventId], list[EventId]]  # the older ids, the newer ones
+
+
+class Seen:
+    """The latest ids: two generations of `limit` at most, of which the older goes when the newer is full."""
+
+    def __init__(self, limit: int, older: Iterable[EventId] = (), newer: Iterable[EventId] = ()) -> None:
+        self._limit = limit
+        self._older, self._newer = dict.fromkeys(older), dict.fromkeys(newer)
+
+    def __contains__(self, id: EventId) -> bool:
+        return id in self._newer or id in self._older
+
+    def add(self, id: EventId) -> None:
+        """Remember an id."""
+        if len(self._newer) >= self._limit:
+            self._older, self._newer = self._newer, {}
+        self._newer[id] = None
+
+    def generations(self) -> Generations:
+        """All ids, as `Seen` takes them."""
+        return list(self._older), list(self._newer)
+
+
+class Saved(NamedTuple):
+    """What a checkpoint holds: the events of `journal` from the start of `segment` on come after it."""
+
+    bandit: Bandit
+    journal: bytes
+    segment: int
+    seen: dict[str, Generations]
+
+
+def save(bandit: bytes, journal: bytes, segment: int, seen: dict[str, Generations]) -> bytes:
+    """Write a checkpoint."""
+    values = {"journal": journal.hex(), "segment": segment, "seen": seen}
+    return pack(Checkpoint(_KIND, {}, values, {"bandit": np.frombuffer(bandit, np.uint8)}))
+
+
+def load(blob: bytes) -> Saved:
+    """Check a checkpoint, and read it.
+
+    Raises
+    ------
+    CheckpointError
+        For anything else.
+    """
+    _, _, values, arrays = unpack(blob, _KIND)
+    journal = take(values, "journal", lambda v: isinstance(v, str), "a name")
+    segment = take(values, "segment", lambda v: type(v) is int and v > 0, "the number of a segment")
+    seen = take(values, "seen", lambda v: isinstance(v, dict) and set(v) == set(NAMED), "a map of ids")
+    require("bandit" in arrays, "its bandit is missing")
+    return Saved(Bandit.from_bytes(arrays["bandit"].tobytes()), bytes.fromhex(journal), segment, seen)
