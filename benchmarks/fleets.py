@@ -42,7 +42,7 @@ def rewards(seed: int, name: str, count: int) -> np.ndarray:
 
 
 def live(url: str, folder: str, name: str, seed: int, decisions: int, every: int) -> None:
-    """One process of the fleet, from wherever its last life ended; a file of its own lists what it was about to learn."""
+    """One process of the fleet, from where its last life ended; a file of its own lists what it was about to learn."""
     store, log = SQLiteStore(f"{folder}/{name}.db"), Path(folder) / f"{name}.log"
     means, uniforms = rates(seed), rewards(seed, name, decisions)
     with (

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 from uuid import uuid4
 
 from .errors import StoreError, unavailable
@@ -73,6 +73,12 @@ class RedisStore(Store):
 
     def __repr__(self) -> str:
         return f"RedisStore(prefix={self.prefix!r})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def close(self) -> None:
         """Close the connections, but not those of a client that was handed in."""
