@@ -98,8 +98,9 @@ def or_never(landmark: float) -> float:
     return -np.inf if np.isnan(landmark) else landmark
 
 
-def bring_landmark(bandit: Bandit, landmark: float) -> None:
+def bring_landmark(bandit: Bandit, landmark: float, latest: float) -> None:
     """Bring the landmark of forward decay to one that is later; nothing is rounded. Under the lock."""
+    note_others(bandit._table, 0.0, latest)  # first: ridges are made anew by the latest time known
     own = float(bandit._table[LANDMARK, -1])
     if np.isnan(own):
         bandit._table[LANDMARK, -1] = landmark

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
-from ._adding import add_up, rename, rows_of, why_not_additive
+from ._adding import add_up, own_slot, rename, rows_of, why_not_additive
 from ._arms_checkpointing import load_arms, save_arms
 from ._changes import ChangeDetector, are_buckets
 from ._decay import MAX_AHEAD, backward_scale
@@ -219,6 +219,8 @@ def _take_ledger(bandit: Bandit, values: dict[str, Any], arrays: dict[str, Any])
     if resets is not None:
         live = columns_of(bandit._arms.live_handles())
         require(bool(((resets >= 0) & (resets <= MAX_EPOCH))[live].all()), "an arm's restarts are not a count")
+    if why_not_additive(bandit) is None:
+        require(form.are_possible(own_slot(bandit)[0].sums), "evidence is out of range")
     ledger.slots = load_slots(values, arrays, form)
     require((bandit.replica, bandit.epoch) not in ledger.slots, "it has heard of itself")
     require(bandit.updates >= ledger.others_events, "others have learnt more than all")

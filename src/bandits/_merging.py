@@ -232,7 +232,7 @@ def _take_in(bandit: Bandit, told: Contribution) -> None:
         ledger.slots[name] = slot
     if news:
         touched = np.arange(1) if is_shared(bandit._model) else columns if told.since else np.arange(rows)
-        _follow(bandit, touched)
+        _follow(bandit, touched, told.latest)
         add_up(bandit, touched, ledger.others_events - before, told.latest)
     else:
         add_up(bandit, np.arange(0), 0, told.latest)
@@ -248,7 +248,7 @@ def _join_arms(bandit: Bandit, told: Contribution) -> None:
         dead = [id for id, is_dead in zip(arms.handle_of, is_buried, strict=True) if is_dead]
         if dead:
             bandit.retire_arms(dead)
-        arms.bury(buried)
+        arms.bury(buried.difference(map(uid64, dead)))
         ledger.arranged = bandit.learnt
     new = [id for id in told.ids if id not in arms.handle_of and uid64(id) not in arms.tombstones]
     if new:
@@ -291,7 +291,7 @@ def _aligned(slot: Slot, columns: Handles, rows: int, known: Slot | None, since:
     return out
 
 
-def _follow(bandit: Bandit, rows: Handles) -> None:
+def _follow(bandit: Bandit, rows: Handles, told_latest: float) -> None:
     """Restart arms that others have restarted, and bring the landmark to others' latest. Under the lock."""
     ledger, table = bandit._ledger, bandit._table
     own = bandit._resets()
@@ -303,7 +303,8 @@ def _follow(bandit: Bandit, rows: Handles) -> None:
         if behind.any():
             restart(table, bandit._state.blocks, rows[behind], latest[behind])
             ledger.arranged = bandit.learnt
-    bring_landmark(bandit, max((slot.landmark for slot in ledger.slots.values()), key=or_never, default=np.nan))
+    landmark = max((slot.landmark for slot in ledger.slots.values()), key=or_never, default=np.nan)
+    bring_landmark(bandit, landmark, told_latest)
 
 
 # names
@@ -367,7 +368,7 @@ def correct(bandit: Bandit, arm: Any, reward: Any, weight: Any, context: Any, at
         if lacks.any():
             which = "the arms have" if is_shared(model) else f"arm {scratch.arms[int(lacks.argmax())]!r} has"
             raise ValueError(f"{which} not learnt as much as is taken back; nothing was changed")
-        bring_landmark(bandit, taken.landmark)
+        bring_landmark(bandit, taken.landmark, latest)
         landmark = float(table[LANDMARK, -1])
         retracted = lengthen(own.retracted, rows_of(bandit)) * rescale(own.landmark, landmark)
         retracted[rows] += taken.sums * rescale(taken.landmark, landmark)
