@@ -50,11 +50,11 @@ def own_slot(bandit: Bandit, *, hands_over: bool = False) -> tuple[Slot, float]:
     if ledger.retracted.sums.size:
         rows = rows_of(bandit)
         retracted = ledger.retracted.longer(rows).net(np.arange(rows), own.landmark, resets)
-    slot = Slot(own.events - ledger.others_events, own.landmark, own.sums, retracted)
+    slot = Slot(own.events - ledger.others_events, own.landmark, own.sums, retracted, taken=ledger.taken)
     if resets is not None:
         slot = slot._replace(resets=resets)
     if not is_shared(bandit._model):
-        for array in (array for array in slot[2:] if array.size):
+        for array in (array for array in slot[2:5] if array.size):
             array[bandit._arms.free] = 0  # what retired arms have left
     return slot, own.latest
 

@@ -70,6 +70,8 @@ def save(bandit: Bandit) -> bytes:
             arrays["window"] = ring
         values["priors"], values["pauses"] = save_writes(ledger.priors), save_writes(ledger.pauses)
         rows = 1 if is_shared(bandit._model) else columns
+        if ledger.taken:
+            values["taken"] = ledger.taken
         save_slots({name: slot.longer(rows) for name, slot in ledger.slots.items()}, values, arrays)
         if ledger.retracted.sums.size:
             values["retracted_landmark"] = ledger.retracted.landmark
@@ -229,6 +231,7 @@ def _take_ledger(bandit: Bandit, values: dict[str, Any], arrays: dict[str, Any])
     ledger.settle(ledger.priors, load_writes(values, "priors", lambda prior: is_prior(model, prior)))
     ledger.settle(ledger.pauses, load_writes(values, "pauses", lambda pause: isinstance(pause, bool)))
     ledger.arranged = bandit.learnt
+    ledger.taken = take(values, "taken", _is_count, "a count") if "taken" in values else 0
     if ledger.slots or ledger.retracted.sums.size:
         require(why_not_additive(bandit) is None, "others' sums stand in it, which do not add up")
         add_up(bandit, np.arange(form.rows), 0, np.nan, derives=False)

@@ -29,10 +29,10 @@ def times_of(bandit: Bandit) -> Times:
 def as_of(bandit: Bandit, times: Times) -> Iterator[None]:
     """Do again what was done at these times; no time of an event is refused, as none was refused then."""
     now, latest, landmark = times
-    if latest is not None:
-        note_time(bandit._table, latest)
-    if landmark is not None:
-        bring_landmark(bandit, landmark)
+    if landmark is None:
+        note_time(bandit._table, math.nan if latest is None else latest)
+    else:
+        bring_landmark(bandit, landmark, math.nan if latest is None else latest)
     bandit._now = None
     yield
     bandit._now = now

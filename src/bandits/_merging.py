@@ -24,12 +24,12 @@ from ._adding import (
 from ._inputs import checked_int
 from ._learning import set_prior
 from ._random import uid64
-from ._sums import growing, is_shared, restart, width_of
+from ._sums import give, growing, is_shared, restart, width_of
 from ._table import LANDMARK, LATEST, RESOLVED, SHOWN, Handles, Table, columns_of
 from ._updating import is_batch
 from .arms import checked_id, checked_ids, uid_array
 from .checkpoint import Checkpoint, unpack
-from .contributions import MAX_EPOCH, Contribution, Ledger, Name, Slot, Whole, lengthen, newer, rescale
+from .contributions import MAX_EPOCH, Contribution, Ledger, Name, Slot, Whole, is_taken, lengthen, newer, rescale
 from .errors import MergeError
 
 if TYPE_CHECKING:
@@ -161,8 +161,15 @@ def check_slots(bandit: Bandit, told: Contribution) -> None:
         Where two bandits go by one name, or a delta starts beyond what is known.
     """
     own_name = bandit.replica, bandit.epoch
+    if is_taken(own_name, told.slots):
+        raise MergeError(
+            f"{_shown(own_name)} is this bandit, and a later life of it has taken over: what is learnt here would not "
+            "count; stop this process, or go on under another name with `reopen`"
+        )
     places, columns = _located(bandit, told)
     for name, slot in told.slots.items():
+        if _is_known(bandit, name):
+            continue
         known = own_slot(bandit)[0] if name == own_name else bandit._ledger.slots.get(name)
         seq = 0 if known is None else known.seq
         if told.since > seq:
@@ -181,6 +188,12 @@ def check_slots(bandit: Bandit, told: Contribution) -> None:
             else:
                 here, there = known.longer(bandit.columns).at(columns), slot.at(places)
             _check_continues(bandit._model, name, here, there)
+
+
+def _is_known(bandit: Bandit, name: Name) -> bool:
+    """Whether a later life of a replica holds what it learnt in this one. Under the lock."""
+    own = Slot(0, np.nan, np.zeros((0, 0)), np.zeros((0, 0)), taken=bandit._ledger.taken)
+    return is_taken(name, {**bandit._ledger.slots, (bandit.replica, bandit.epoch): own})
 
 
 def _located(bandit: Bandit, told: Contribution) -> tuple[Handles, Handles]:
@@ -223,7 +236,9 @@ def _take_in(bandit: Bandit, told: Contribution) -> None:
     news = {
         name: slot
         for name, slot in told.slots.items()
-        if name != (bandit.replica, bandit.epoch) and (name not in ledger.slots or slot.seq > ledger.slots[name].seq)
+        if name != (bandit.replica, bandit.epoch)
+        and not _is_known(bandit, name)
+        and (name not in ledger.slots or slot.seq > ledger.slots[name].seq)
     }
     rows, before = rows_of(bandit), ledger.others_events
     for name, slot in news.items():
@@ -231,6 +246,7 @@ def _take_in(bandit: Bandit, told: Contribution) -> None:
             slot = _aligned(slot.at(places), columns, rows, ledger.slots.get(name), told.since)
         ledger.slots[name] = slot
     if news:
+        ledger.drop_taken()
         touched = np.arange(1) if is_shared(bandit._model) else columns if told.since else np.arange(rows)
         _follow(bandit, touched, told.latest)
         add_up(bandit, touched, ledger.others_events - before, told.latest)
@@ -269,7 +285,7 @@ def _join_arms(bandit: Bandit, told: Contribution) -> None:
 def _aligned(slot: Slot, columns: Handles, rows: int, known: Slot | None, since: int) -> Slot:
     """A slot by the bandit's columns; a delta over what is known of it."""
     width = slot.sums.shape[1]
-    out = Slot(slot.seq, slot.landmark, np.zeros((rows, width)), np.zeros((0, width)), slot.resets)
+    out = slot._replace(sums=np.zeros((rows, width)), retracted=np.zeros((0, width)))
     has_retracted = slot.retracted.size or (since and known is not None and known.retracted.size)
     if has_retracted:
         out = out._replace(retracted=np.zeros((rows, width)))
@@ -323,11 +339,39 @@ def reopen(bandit: Bandit, replica: str, epoch: int | None) -> None:
             ledger.slots[bandit.replica, bandit.epoch] = slot
             ledger.retracted = Ledger(width_of(bandit._model)).retracted
             add_up(bandit, np.arange(rows_of(bandit)), 0, np.nan)
-        ledger.whole, ledger.arranged = None, 0
+        ledger.whole, ledger.arranged, ledger.taken = None, 0, 0
         if replica != bandit.replica:  # it has shown nothing yet
             bandit.expire(float(np.finfo(float).max))
             bandit._table[SHOWN : RESOLVED + 1, :-1] = 0.0
         rename(bandit, replica, epoch)
+
+
+def take_over(bandit: Bandit) -> None:
+    """Count what earlier epochs of the replica learnt as the own."""
+    with bandit._lock:
+        ledger, landmark = bandit._ledger, float(bandit._table[LANDMARK, -1])
+        earlier = [name for name in sorted(ledger.slots) if name[0] == bandit.replica and name[1] < bandit.epoch]
+        if not earlier:
+            return
+        rows, resets = np.arange(rows_of(bandit)), bandit._resets()
+        own, _ = own_slot(bandit)
+        slots = [ledger.slots.pop(name).longer(rows.size) for name in earlier]
+        none = np.zeros((0, width_of(bandit._model)))
+        given, retracted = np.zeros((rows.size, none.shape[1])), np.zeros((rows.size, none.shape[1]))
+        for slot in slots:
+            given += slot._replace(retracted=none).net(rows, landmark, resets)
+            if slot.retracted.size:
+                retracted += slot._replace(sums=slot.retracted, retracted=none).net(rows, landmark, resets)
+        if own.retracted.size:
+            retracted += own.retracted * rescale(own.landmark, landmark)
+        if retracted.any():
+            ledger.retracted = Slot(0, landmark, retracted, none, own.resets)
+        oldest = min(epoch - slot.taken for (_, epoch), slot in zip(earlier, slots, strict=True))
+        ledger.taken = max(ledger.taken, bandit.epoch - oldest)
+        ledger.whole = None
+        make_room(bandit)
+        give(bandit._model, bandit._state, given, resets)
+        add_up(bandit, rows, 0, np.nan)
 
 
 def merge(cls: type[Bandit], sources: Iterable[Any], replica: str) -> Bandit:

@@ -76,6 +76,37 @@ def put(model: Any, state: State, rows: Handles, sums: Table, *, derives: bool =
         _put_counts(state.table, FIRST + model.prior_rows, rows, sums)
 
 
+def give(model: Any, state: State, sums: Table, resets: Handles | None) -> None:
+    """Count sums `[rows, W]` that were others' as own, but of arms restarted since, which `resets` tells; none is lost.
+
+    The others' sums are to be put anew after it.
+    """
+    counts = np.zeros(0, np.int64) if resets is None else resets
+    if model.is_contextual:
+        _give_blocks(state.shared.reshape(1, -1) if is_shared(model) else state.blocks, model.n_features, sums)
+    else:
+        _give_counts(state.table, state.blocks, FIRST + model.prior_rows, sums, counts)
+
+
+@kernel
+def _give_counts(table: Table, blocks: Table, first: int, sums: Table, resets: Handles) -> None:
+    for column in range(sums.shape[0]):
+        if resets.size == 0 or blocks[column, -1] == resets[column]:
+            for e in range(sums.shape[1]):
+                table[first + e, column] += sums[column, e]
+                table[first + sums.shape[1] + e, column] -= sums[column, e]
+
+
+@kernel
+def _give_blocks(blocks: Table, d: int, sums: Table) -> None:
+    packed = d * (d + 1) // 2
+    others = 2 * packed + 2 * d + 2
+    for i in range(sums.shape[0]):
+        for j in range(packed + d):
+            blocks[i, j if j < packed else packed + j] += sums[i, j]
+            blocks[i, others + j] -= sums[i, j]
+
+
 @kernel
 def _take_counts(table: Table, first: int, out: Table, cells: Table, hands_over: bool) -> None:
     for column in range(out.shape[0]):

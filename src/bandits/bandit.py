@@ -700,6 +700,14 @@ class Bandit:
         """
         _merging.reopen(self, self.replica if replica is None else checked_name(replica), epoch)
 
+    def take_over(self) -> None:
+        """Count what earlier epochs of this replica learnt as learnt in this one, so that restarts do not add up.
+
+        For a replica that has heard of all that its earlier lives have told (`Fleet` sees to it): what they are said to
+        have learnt besides, later, counts no more, and one that should still live is refused by all who hear of this.
+        """
+        _merging.take_over(self)
+
     def correct(self, arm: Any, reward: Any, weight: Any = 1.0, context: Any = None, at: Any = None) -> None:
         """Take back events that were learnt, one or a batch, all or nothing; parameters as in `update`.
 

@@ -5,7 +5,7 @@ slot of every name that it has heard of, and adds them up in the order of their 
 order, how often or by which way they came.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,6 +31,7 @@ class Slot(NamedTuple):
     sums: `[rows, W]`, see `_sums`; a row an arm, or one for all.
     retracted: the same of what was taken back; `[0, W]` for nothing.
     resets: how often each arm was restarted by a change detector, `[rows]`, or `[0]` without one.
+    taken: how many epochs before its own it holds, too: their own slots count no more.
     """
 
     seq: int
@@ -38,6 +39,7 @@ class Slot(NamedTuple):
     sums: Table
     retracted: Table
     resets: Handles = _NO_COUNTS
+    taken: int = 0
 
     def net(self, rows: Handles, landmark: float, resets: Handles | None) -> Table:
         """Sums less what was taken back, of some rows, at another landmark; only powers of two enter.
@@ -107,8 +109,8 @@ class Ledger:
 
     slots: by name, rows by the bandit's columns. retracted: what was taken back of its own slot, as the sums of one.
     priors, pauses: by arm, where they were ever written; version: the highest that any of them had. arranged: number of
-    own events when arms last came, went or were restarted by others. whole: of the last whole contribution, from which
-    a delta starts.
+    own events when arms last came, went or were restarted by others. taken: of the own slot. whole: of the last whole
+    contribution, from which a delta starts.
     """
 
     def __init__(self, width: int) -> None:
@@ -118,12 +120,17 @@ class Ledger:
         self.pauses: dict[ArmId, Write] = {}
         self.version = 0
         self.arranged = 0
+        self.taken = 0
         self.whole: Whole | None = None
 
     @property
     def others_events(self) -> int:
         """Number of events in the slots of others."""
         return sum(slot.seq for slot in self.slots.values())
+
+    def drop_taken(self) -> None:
+        """Forget slots that later ones of their replica hold."""
+        self.slots = {name: slot for name, slot in self.slots.items() if not is_taken(name, self.slots)}
 
     def next_epoch(self, replica: str) -> int:
         """The lowest epoch of a replica after all that were heard of."""
@@ -144,7 +151,7 @@ class Ledger:
         for id in ids:
             self.priors.pop(id, None)
             self.pauses.pop(id, None)
-        for array in (a for slot in (self.retracted, *self.slots.values()) for a in slot[2:]):
+        for array in (a for slot in (self.retracted, *self.slots.values()) for a in slot[2:5]):
             array[rows[rows < array.shape[0]]] = 0
 
     def others(self, rows: Handles, landmark: float, resets: Handles | None) -> Table:
@@ -155,6 +162,15 @@ class Ledger:
         if self.retracted.sums.size:
             total -= self.retracted.net(rows, landmark, resets)
         return total
+
+
+def is_taken(name: Name, slots: Mapping[Name, Slot]) -> bool:
+    """Whether a later slot of the same replica holds what this one does."""
+    return any(
+        replica == name[0] and epoch - slot.taken <= name[1] < epoch
+        for (replica, epoch), slot in slots.items()
+        if slot.taken
+    )
 
 
 def rescale(landmark: float, onto: float) -> float:
@@ -178,9 +194,9 @@ def newer(known: dict[ArmId, Write], told: dict[ArmId, Write]) -> dict[ArmId, Wr
 
 def save_slots(slots: dict[Name, Slot], values: dict[str, Any], arrays: dict[str, Any]) -> None:
     """Write slots into a checkpoint."""
-    values["slots"] = [[*name, slots[name].seq, slots[name].landmark] for name in sorted(slots)]
+    values["slots"] = [[*name, slots[name].seq, slots[name].landmark, slots[name].taken] for name in sorted(slots)]
     for i, name in enumerate(sorted(slots)):
-        for part, array in zip(("sums", "retracted", "resets"), slots[name][2:], strict=True):
+        for part, array in zip(("sums", "retracted", "resets"), slots[name][2:5], strict=True):
             if array.size:
                 arrays[f"slot_{i}_{part}"] = array
 
@@ -203,12 +219,14 @@ def load_slots(values: dict[str, Any], arrays: dict[str, Any], form: Form) -> di
     """Check slots of a checkpoint, and return them."""
     slots: dict[Name, Slot] = {}
     for i, entry in enumerate(take(values, "slots", lambda v: isinstance(v, list), "a list")):
-        require(isinstance(entry, list) and len(entry) == 4, "a slot is not [replica, epoch, seq, landmark]")
-        replica, epoch, seq, landmark = entry
+        require(isinstance(entry, list) and len(entry) == 5, "a slot is not [replica, epoch, seq, landmark, taken]")
+        replica, epoch, seq, landmark, taken = entry
         require(isinstance(replica, str) and _is_count(epoch) and _is_count(seq), "a slot's name is none")
         require(seq <= _MAX_EVENTS, "a slot has more events than are ever learnt")
+        require(_is_count(taken) and taken <= epoch, "a slot holds more epochs than there were")
         require((replica, epoch) not in slots, "two slots have one name")
-        slots[replica, epoch] = _slot(arrays, f"slot_{i}_", seq, landmark, form)
+        slots[replica, epoch] = _slot(arrays, f"slot_{i}_", seq, landmark, form)._replace(taken=taken)
+    require(not any(is_taken(name, slots) for name in slots), "a slot stands beside one that holds it")
     return slots
 
 

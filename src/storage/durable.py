@@ -30,6 +30,7 @@ _METHODS: dict[str, Callable[..., Any]] = {  # what a journal may ask for
     "warm_start": lambda bandit, ids, strength, source: bandit.warm_start(ids, strength=strength, source=source),
     "expire": lambda bandit, now, horizon: bandit.expire(now, horizon=horizon),
     "absorb": Bandit.absorb,
+    "take_over": Bandit.take_over,
     "reopen": lambda bandit, replica, epoch: bandit.reopen(replica, epoch=epoch),
 }
 
@@ -268,6 +269,10 @@ class Durable:
     def reopen(self, replica: str | None = None, *, epoch: int | None = None) -> None:
         """Go on in another epoch, or under another name, as `Bandit.reopen` does."""
         self._do("reopen", replica, epoch)
+
+    def take_over(self) -> None:
+        """Count what earlier epochs learnt as learnt in this one, as `Bandit.take_over` does."""
+        self._do("take_over")
 
     # checkpoints
 

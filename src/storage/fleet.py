@@ -34,6 +34,9 @@ class Replica(Protocol):
     def reopen(self, replica: str | None = None, *, epoch: int | None = None) -> None:
         """Start another life."""
 
+    def take_over(self) -> None:
+        """Count what earlier lives learnt as learnt in this one."""
+
 
 class Sync(NamedTuple):
     """What one `sync` did.
@@ -98,6 +101,7 @@ class Fleet:
         self._seen: dict[str, int] = {}  # versions of others' keys
         self._whole: tuple[int, int] | None = None  # events in the whole contribution published last, and its bytes
         self._published = b""
+        self._has_taken_over = False  # what earlier lives of this replica had published
         self._claim_epoch()
 
     def sync(self, now: float) -> Sync:
@@ -106,9 +110,10 @@ class Fleet:
         Never raises for a store that is away, or for another's contribution that cannot be read: then `error` says
         why, and the next `sync` tries again.
         """
-        published, heard, errors = 0, [], []
+        published, heard, errors = 0, [], {}
         try:
-            published = self._publish()
+            if self._has_taken_over:
+                published = self._publish()
             for name in self._changed():
                 try:
                     self._hear(name)
@@ -116,11 +121,17 @@ class Fleet:
                 except StoreUnavailableError:
                     raise
                 except (ValueError, StoreError) as error:  # of another configuration, or damaged
-                    errors.append(f"{name}: {error}")
+                    errors[name] = f"{name}: {error}"
+            if not self._has_taken_over:
+                has_heard = not any(self._is_earlier(name) for name in errors)
+                if has_heard:
+                    self.bandit.take_over()
+                published = self._publish()
+                self._has_taken_over = has_heard and self._clear_earlier()
         except StoreUnavailableError as error:
             return Sync(False, published, tuple(heard), str(error))
         self._reached_at = now
-        return Sync(True, published, tuple(heard), "; ".join(errors) or None)
+        return Sync(True, published, tuple(heard), "; ".join(errors.values()) or None)
 
     def staleness(self, now: float) -> float:
         """Seconds since the store was reached last."""
@@ -180,5 +191,18 @@ class Fleet:
         found = [(key, self.store.get(key)) for key in keys]  # in this order: the whole is never older than the delta's
         for key, generation in reversed(found):
             if generation is not None and self._seen.get(key) != generation.version:
-                self.bandit.absorb(generation.blob)
+                if generation.blob:  # else a later life holds it
+                    self.bandit.absorb(generation.blob)
                 self._seen[key] = generation.version
+
+    def _is_earlier(self, name: str) -> bool:
+        """Whether a contribution is of an earlier life of this replica."""
+        replica, _, epoch = name.partition("/")
+        return replica == self.bandit.replica and epoch != str(self.bandit.epoch)
+
+    def _clear_earlier(self) -> bool:
+        """Empty the keys of earlier lives, which nobody needs to read any more."""
+        for key in self._seen:
+            if self._is_earlier(key[len(self.name) + 1 :].rpartition("/")[0]):
+                self._seen[key] = self.store.put(key, b"")
+        return True

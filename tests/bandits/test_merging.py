@@ -411,3 +411,35 @@ def test_merging_goes_on_while_others_decide_and_learn():
     assert not errors
     assert bandit.evidence(["a"])[1] == 160_000.0
     assert (bandit.learnt, bandit.updates) == (80_000, 160_000)
+
+
+@pytest.mark.parametrize("policy", COUNTS + DECAYED + LINEAR + DECAYED_LINEAR, **named)
+def test_a_later_life_takes_over_what_the_earlier_ones_learnt(policy):
+    """Restarts do not add up, and whoever hears of both counts each event once."""
+    (a, b, c), one = trained(policy)
+    event = {"context": [1.0, 2.0, -1.0]} if policy.model.is_contextual else {}
+    if policy.model.half_life is not None:
+        event["at"] = 5e4
+    a.update("b", 1.0, weight=2.0, **event)
+    a.correct("b", 1.0, weight=2.0, **event)
+    first, wanted = a.to_bytes(), summary(Bandit.merge([one]))
+    second = Bandit.from_bytes(first, replica="eu-0")
+    middle = second.contribution()
+    third = Bandit.from_bytes(second.to_bytes(), replica="eu-0")
+    assert (third.epoch, third.learnt) == (2, 0)
+    third.take_over()
+    third.take_over()
+    assert third.heard == {}
+    assert third.learnt == a.learnt
+    tolerance = {"rtol": 1e-9, "atol": 1e-12} if event else {"rtol": 0.0}
+    np.testing.assert_allclose(summary(third), summary(Bandit.merge([a])), **tolerance)
+    told = third.contribution()
+    for group in ([b, c, told], [a, b, c, told, middle], [c, told, first, b], [b, c, third.to_bytes(), first, middle]):
+        merged = Bandit.merge(group)
+        np.testing.assert_allclose(summary(merged)[:, [merged.arms.index(id) for id in IDS]], wanted, **tolerance)
+        assert set(merged.heard) == {("eu-0", 2), ("eu-1", 0), ("eu-2", 0)}
+    twin = Bandit.from_bytes(third.to_bytes())
+    assert twin.to_bytes() == third.to_bytes()
+    assert Bandit.merge([twin, first, b, c]).heard == merged.heard
+    with pytest.raises(MergeError, match="a later life of it has taken over"):
+        a.absorb(told)
