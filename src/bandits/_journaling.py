@@ -43,8 +43,7 @@ def filled_in(
 ) -> tuple[Any, ...]:
     """Arguments of `update` or `correct`, with time and propensity as these would take them where they are left out.
 
-    Said outright, they stay what they were: the latest time moves on with decisions, and the propensity of a choice
-    hangs on exposures that await feedback.
+    Said outright they stay what they were, while decisions of other threads move the latest time on.
     """
     now, latest, _ = times
     if at is None and bandit._is_timed and latest is not None:

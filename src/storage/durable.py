@@ -76,7 +76,7 @@ class Durable:
         Events after which a checkpoint is made by the way; by default only `checkpoint` makes them. One that fails is
         put off with a RuntimeWarning.
     remember
-        Ids of events are remembered until so many newer ones have come, and at most twice as long.
+        Ids of events that are remembered at least, the latest; at most twice as many. An older one is new again.
 
     Attributes
     ----------

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import seedbed.storage.durable
 import seedbed.storage.journal
 from seedbed.bandits import (
     EXP3,
@@ -292,6 +293,27 @@ def test_what_was_left_out_is_what_it_was(life):
         durable.update("a", 0.5)
 
 
+@pytest.mark.parametrize("kind", ["decayed", "detector", "exp3 decayed"])
+def test_a_decision_between_two_steps_of_an_update(life, kind, monkeypatch):
+    """It moves the present on, after the times were written down and before the event is learnt."""
+    life.make = {**BANDITS, "exp3 decayed": lambda: Bandit(EXP3(model=Beta(half_life=10.0)), IDS)}[kind]
+    durable, now = life.open(), itertools.count(1)
+    real = seedbed.storage.durable.pack
+    durable.bandit.select(now=0.5)
+
+    def pack(event):
+        durable.bandit.select(now=3.0 * next(now))
+        return real(event)
+
+    monkeypatch.setattr(seedbed.storage.durable, "pack", pack)
+    for i in range(30):
+        durable.update("ab"[i % 2], 1.0, at=3.0 * i + 7.5 if i % 5 == 0 else None)
+        durable.update(["a", "b"], [0.5, 0.25], propensity=0.5 if kind == "exp3 decayed" else None)
+    monkeypatch.undo()
+    durable.update("a", 1.0)
+    assert_survives(life, durable)
+
+
 # recovery
 
 
@@ -359,6 +381,24 @@ def test_the_generation_before_brings_back_everything(life, when, damage):
     assert store.get("bandit").version == store.get("bandit", previous=True).version + 1 == newest + 2
     again.close()
     assert life.open(copy).recovery.version == newest + 2
+
+
+def test_a_store_that_is_away_is_not_damaged(life, monkeypatch):
+    durable = life.open()
+    durable.update("a", 1.0)
+    durable.close()
+    get = FolderStore.get
+
+    def away(store, key, *, previous=False):
+        if not previous:
+            raise StoreUnavailableError("cannot read: away; nothing was read")
+        return get(store, key, previous=previous)
+
+    monkeypatch.setattr(FolderStore, "get", away)
+    with pytest.raises(StoreUnavailableError, match="away"):
+        life.open()
+    monkeypatch.undo()
+    assert life.open().recovery == Recovery(2, False, 1, 0, 0)
 
 
 def test_both_generations_damaged(life):
@@ -848,8 +888,32 @@ def test_odd_options(life, options):
 # threads, fleets, processes
 
 
+@pytest.fixture
+def switch_often():
+    """Let threads interrupt each other between almost any two bytecodes."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+def test_a_checkpoint_beside_updates(life, switch_often):
+    """Every event is in the state that is written or in the journal after it, never in neither or both."""
+    store = MemoryStore()
+    durable = life.open(store=store, fsync="never")
+    threads = [threading.Thread(target=lambda: [durable.update("a", 1.0) for _ in range(500)]) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        durable.checkpoint()
+    for thread in threads:
+        thread.join()
+    durable.close()
+    assert life.open(store=store).bandit.updates == 1500
+
+
 @pytest.mark.parametrize("fsync", ["always", 0.001, "never"])
-def test_threads_beside_checkpoints_and_decisions(life, fsync):
+def test_threads_beside_checkpoints_and_decisions(life, fsync, switch_often):
     life.make = BANDITS["decayed"]
     durable = life.open(fsync=fsync, every=40, store=SQLiteStore(life.path / "state.db"))
     errors, done = [], threading.Event()

@@ -170,6 +170,15 @@ def test_a_tail_of_zeros_or_of_stale_frames_is_cut(path):
             assert list(journal.read()) == EVENTS
 
 
+def test_a_frame_at_another_place_is_none(path):
+    ends = written(path, "never")
+    with open(last(path), "ab") as file:
+        file.write(last(path).read_bytes()[ends[0] : ends[1]])
+    with Journal(path) as journal:
+        assert journal.torn == ends[1] - ends[0]
+        assert list(journal.read()) == EVENTS
+
+
 @pytest.mark.parametrize("fsync", ["never", 60.0])
 def test_events_that_did_not_reach_the_disk_in_order(path, fsync):
     """Nobody was told that they had: the power may fail with the second of two pages on disk and not the first."""
