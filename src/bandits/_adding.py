@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ._learning import needed_move
 from ._random import base_key
 from ._sums import is_shared, note_others, put, take, width_of
 from ._table import LANDMARK, Handles, Table
-from .contributions import Slot, lengthen, rescale
+from .contributions import Slot
 from .errors import MergeError
 
 if TYPE_CHECKING:
@@ -45,12 +46,17 @@ def own_slot(bandit: Bandit, *, hands_over: bool = False) -> tuple[Slot, float]:
     """What the bandit itself has learnt, and the latest time it knows. Under the lock."""
     ledger = bandit._ledger
     own = take(bandit._model, bandit._state, bandit.columns, hands_over=hands_over)
-    retracted = ledger.retracted
-    if retracted.size:
-        retracted = lengthen(retracted, rows_of(bandit)) * rescale(ledger.retracted_landmark, own.landmark)
-    resets = bandit._resets()
-    counts = np.zeros(0, np.int64) if resets is None else resets
-    return Slot(own.events - ledger.others_events, own.landmark, own.sums, retracted, counts), own.latest
+    resets, retracted = bandit._resets(), ledger.retracted.retracted
+    if ledger.retracted.sums.size:
+        rows = rows_of(bandit)
+        retracted = ledger.retracted.longer(rows).net(np.arange(rows), own.landmark, resets)
+    slot = Slot(own.events - ledger.others_events, own.landmark, own.sums, retracted)
+    if resets is not None:
+        slot = slot._replace(resets=resets)
+    if not is_shared(bandit._model):
+        for array in (array for array in slot[2:] if array.size):
+            array[bandit._arms.free] = 0  # what retired arms have left
+    return slot, own.latest
 
 
 def rows_of(bandit: Bandit) -> int:
@@ -62,16 +68,22 @@ def add_up(bandit: Bandit, rows: Handles, events: int, latest: float, *, derives
     """Make the others' sums anew for some rows, and what is derived from them. Under the lock."""
     make_room(bandit)
     note_others(bandit._table, float(events), latest)
-    put(bandit._model, bandit._state, rows, others_of(bandit, rows), derives=derives)
+    move_landmark(bandit, np.nan)
+    while True:  # until no arm was restarted in between: learning takes no lock
+        resets = bandit._resets()
+        put(bandit._model, bandit._state, rows, others_of(bandit, rows, resets), derives=derives)
+        since = bandit._resets()
+        if resets is None or since is None or np.array_equal(resets, since):
+            break
 
 
-def others_of(bandit: Bandit, rows: Handles) -> Table:
+def others_of(bandit: Bandit, rows: Handles, resets: Handles | None) -> Table:
     """All but the own sums, of some rows. Under the lock."""
-    ledger, total, resets = bandit._ledger, rows_of(bandit), bandit._resets()
+    ledger, total = bandit._ledger, rows_of(bandit)
     ledger.slots = {name: slot.longer(total) for name, slot in ledger.slots.items()}
-    if ledger.retracted.size:
-        ledger.retracted = lengthen(ledger.retracted, total)
-    return ledger.others(rows, float(bandit._table[LANDMARK, -1]), None if resets is None else resets[rows])
+    if ledger.retracted.sums.size:
+        ledger.retracted = ledger.retracted.longer(total)
+    return ledger.others(rows, float(bandit._table[LANDMARK, -1]), resets)
 
 
 def make_room(bandit: Bandit) -> None:
@@ -86,13 +98,29 @@ def or_never(landmark: float) -> float:
     return -np.inf if np.isnan(landmark) else landmark
 
 
-def bring_landmark(bandit: Bandit, landmark: float) -> None:
+def bring_landmark(bandit: Bandit, landmark: float, latest: float) -> None:
     """Bring the landmark of forward decay to one that is later; nothing is rounded. Under the lock."""
+    note_others(bandit._table, 0.0, latest)  # first: ridges are made anew by the latest time known
     own = float(bandit._table[LANDMARK, -1])
     if np.isnan(own):
         bandit._table[LANDMARK, -1] = landmark
     elif landmark > own:
-        bandit._model.move_landmark(bandit._state, landmark - own)
+        _move(bandit, landmark - own)
+
+
+def move_landmark(bandit: Bandit, at: float) -> None:
+    """Move the landmark of forward decay where a time, NaN for the latest known, is too far ahead. Under the lock."""
+    halvings = needed_move(bandit._table, at)
+    if halvings > 0.0:
+        _move(bandit, halvings)
+
+
+def _move(bandit: Bandit, halvings: float) -> None:
+    """Move the landmark; what was taken back before any time was known follows the sums that it is taken from."""
+    retracted = bandit._ledger.retracted
+    if np.isnan(retracted.landmark):
+        bandit._ledger.retracted = retracted._replace(landmark=float(bandit._table[LANDMARK, -1]))
+    bandit._model.move_landmark(bandit._state, halvings)
 
 
 def rename(bandit: Bandit, replica: str, epoch: int) -> None:

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
-from ._adding import add_up, check_additive, rename
+from ._adding import add_up, own_slot, rename, rows_of, why_not_additive
 from ._arms_checkpointing import load_arms, save_arms
 from ._changes import ChangeDetector, are_buckets
 from ._decay import MAX_AHEAD, backward_scale
 from ._inputs import MAX_TIME
 from ._linalg import are_blocks
-from ._sums import is_shared
-from ._table import CELL_NAMES, CELLS, FIRST, RESOLVED, SHOWN, STAMP, columns_of, occupy, snapshot
+from ._sums import are_possible, is_shared, width_of
+from ._table import CELL_NAMES, CELLS, FIRST, LANDMARK, RESOLVED, SHOWN, STAMP, columns_of, occupy, snapshot
 from ._window import are_events, count_held
 from .arms import is_id
 from .checkpoint import Checkpoint, pack, require, take, unpack
-from .contributions import lengthen, load_retracted, load_slots, load_writes, save_slots, save_writes
+from .contributions import MAX_EPOCH, Form, load_retracted, load_slots, load_writes, save_slots, save_writes
 from .policies import AnyPolicy
 from .records import MOST_CHANGES, Change
 
@@ -71,9 +71,11 @@ def save(bandit: Bandit) -> bytes:
         values["priors"], values["pauses"] = save_writes(ledger.priors), save_writes(ledger.pauses)
         rows = 1 if is_shared(bandit._model) else columns
         save_slots({name: slot.longer(rows) for name, slot in ledger.slots.items()}, values, arrays)
-        if ledger.retracted.size:
-            arrays["retracted"] = lengthen(ledger.retracted, rows)
-            values["retracted_landmark"] = ledger.retracted_landmark
+        if ledger.retracted.sums.size:
+            values["retracted_landmark"] = ledger.retracted.landmark
+            arrays["retracted"] = ledger.retracted.longer(rows).sums
+            if ledger.retracted.resets.any():
+                arrays["retracted_resets"] = ledger.retracted.longer(rows).resets
     return pack(Checkpoint(KIND, config_of(bandit), values, arrays))
 
 
@@ -212,17 +214,31 @@ def _check_times(bandit: Bandit, cells: Any) -> None:
 
 def _take_ledger(bandit: Bandit, values: dict[str, Any], arrays: dict[str, Any]) -> None:
     """Check what others have told, and add it up again."""
-    model, ledger = bandit._model, bandit._ledger
-    rows, width = 1 if is_shared(model) else bandit.columns, ledger.retracted.shape[1]
-    ledger.slots = load_slots(values, arrays, rows, width, bandit.change_detector is not None)
+    model, ledger, resets = bandit._model, bandit._ledger, bandit._resets()
+    form = form_of(bandit, rows_of(bandit), float(bandit._table[LANDMARK, -1]))
+    if resets is not None:
+        live = columns_of(bandit._arms.live_handles())
+        require(bool(((resets >= 0) & (resets <= MAX_EPOCH))[live].all()), "an arm's restarts are not a count")
+    if why_not_additive(bandit) is None:
+        require(form.are_possible(own_slot(bandit)[0].sums), "evidence is out of range")
+    ledger.slots = load_slots(values, arrays, form)
     require((bandit.replica, bandit.epoch) not in ledger.slots, "it has heard of itself")
     require(bandit.updates >= ledger.others_events, "others have learnt more than all")
-    load_retracted(values, arrays, rows, ledger)
-    ledger.priors = load_writes(values, "priors", lambda prior: is_prior(model, prior))
-    ledger.pauses = load_writes(values, "pauses", lambda pause: isinstance(pause, bool))
-    if ledger.slots or ledger.retracted.size:
-        check_additive(bandit)
-        add_up(bandit, np.arange(rows), 0, np.nan, derives=False)
+    if "retracted" in arrays:
+        ledger.retracted = load_retracted(values, arrays, form)
+    ledger.settle(ledger.priors, load_writes(values, "priors", lambda prior: is_prior(model, prior)))
+    ledger.settle(ledger.pauses, load_writes(values, "pauses", lambda pause: isinstance(pause, bool)))
+    ledger.arranged = bandit.learnt
+    if ledger.slots or ledger.retracted.sums.size:
+        require(why_not_additive(bandit) is None, "others' sums stand in it, which do not add up")
+        add_up(bandit, np.arange(form.rows), 0, np.nan, derives=False)
+
+
+def form_of(bandit: Bandit, rows: int, landmark: float) -> Form:
+    """What slots that a bandit reads look like."""
+    model = bandit._model
+    has_resets = bandit.change_detector is not None
+    return Form(rows, width_of(model), has_resets, landmark, lambda sums: are_possible(model, sums))
 
 
 def _floats(arrays: dict[str, Any], name: str, shape: tuple[int, ...], default: Any = None) -> Any:

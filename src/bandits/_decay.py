@@ -67,4 +67,4 @@ def backward_scale(table: Table, now: float) -> float:
         now = table[LATEST, -1]
     if math.isnan(now) or math.isnan(table[LANDMARK, -1]):
         return 1.0
-    return float(2.0 ** (table[LANDMARK, -1] - now / half_life))
+    return float(min(2.0 ** (table[LANDMARK, -1] - now / half_life), 1.0))  # 1 while the landmark moves ahead of time

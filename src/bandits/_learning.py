@@ -7,6 +7,8 @@ a change.
 
 import math
 
+import numpy as np
+
 from ._changes import bucket_at, change_in, note_event
 from ._decay import MAX_AHEAD, forward_weight, set_landmark
 from ._numba import kernel
@@ -197,7 +199,7 @@ def needed_move(table: Table, at: float) -> float:
         return 0.0
     set_landmark(table, at)
     ahead = at / table[HALF_LIFE, -1] - table[LANDMARK, -1]
-    return float(math.floor(ahead)) if ahead > MAX_AHEAD else 0.0
+    return float(np.floor(ahead)) if ahead > MAX_AHEAD else 0.0
 
 
 @kernel

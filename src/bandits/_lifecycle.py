@@ -11,6 +11,7 @@ from ._changes import new_buckets
 from ._inputs import checked_float
 from ._learning import set_prior
 from ._random import ArmId
+from ._sums import is_shared
 from ._table import BELIEF, columns_of, occupy, vacate
 from .arms import distinct, uid_array
 
@@ -23,6 +24,7 @@ def add_arms(bandit: Bandit, ids: list[ArmId]) -> None:
     with bandit._lock:
         arms, model = bandit._arms, bandit._model
         uids = arms.check_new(ids)
+        bandit._ledger.arranged = bandit.learnt
         needed = arms.capacity_for(len(ids))
         if needed > bandit._uids.size:
             bandit._grow(max(needed, 2 * bandit._uids.size))
@@ -39,7 +41,8 @@ def retire_arms(bandit: Bandit, ids: list[ArmId]) -> None:
         handles = bandit._arms.handles(ids)
         vacate(bandit._table, handles)
         bandit._arms.retire(ids)
-        bandit._ledger.forget(ids, columns_of(handles))
+        bandit._ledger.arranged = bandit.learnt
+        bandit._ledger.forget(ids, columns_of(handles[:0] if is_shared(bandit._model) else handles))
 
 
 def pause_arms(bandit: Bandit, ids: list[ArmId], *, is_paused: bool) -> None:

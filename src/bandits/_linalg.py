@@ -24,6 +24,7 @@ from ._simd import add_scaled, dot
 from ._table import Table
 
 REFRESH = 100
+_ROUNDING = 1e-9  # of a pivot
 
 
 def block_width(features: int) -> int:
@@ -125,19 +126,11 @@ def learn_block(block: Table, x: Table, reward: float, weight: float, work: Tabl
 def refresh_block(block: Table, d: int, ridge: float) -> None:
     """Make inverse and theta anew from evidence and moment, with the given ridge."""
     packed = d * (d + 1) // 2
-    others = 2 * packed + 2 * d + 2
-    has_others = block.size > others
-    root = np.zeros(d * d)
-    moment = block[2 * packed : 2 * packed + d].copy()
-    at = 0
-    for i in range(d):
-        for j in range(i + 1):
-            root[j * d + i] = block[at + j] + (block[others + at + j] if has_others else 0.0)
-        root[i * d + i] += ridge
-        if has_others:
-            moment[i] += block[others + packed + i]
-        at += i + 1
-    _cholesky(root, d)
+    root, moment = np.empty(d * d), np.empty(d)
+    _precision(block, ridge, block.size > 2 * packed + 2 * d + 2, root, moment)
+    if not _cholesky(root, d):  # more was taken back of others' evidence than has been heard of it yet
+        _precision(block, ridge, False, root, moment)
+        _cholesky(root, d)
     _invert_triangle(root, d)
     block[packed : 2 * packed] = 0.0
     for k in range(d):  # inverse = L^-T L^-1
@@ -153,19 +146,38 @@ def refresh_block(block: Table, d: int, ridge: float) -> None:
 
 
 @kernel
-def _cholesky(a: Table, d: int) -> None:
-    """Overwrite the upper triangle of a `[d, d]`, flat, with the transpose of its Cholesky factor.
+def _precision(block: Table, ridge: float, with_others: bool, matrix: Table, moment: Table) -> None:
+    """Write ridge and evidence to the upper triangle of a `[d, d]`, flat, and the moment: with others' or without."""
+    d = moment.size
+    packed = d * (d + 1) // 2
+    others = 2 * packed + 2 * d + 2
+    matrix[:] = 0.0
+    at = 0
+    for i in range(d):
+        for j in range(i + 1):
+            matrix[j * d + i] = block[at + j] + (block[others + at + j] if with_others else 0.0)
+        matrix[i * d + i] += ridge
+        moment[i] = block[2 * packed + i] + (block[others + packed + i] if with_others else 0.0)
+        at += i + 1
+
+
+@kernel
+def _cholesky(a: Table, d: int) -> bool:
+    """Overwrite the upper triangle of a `[d, d]`, flat, with the transpose of its Cholesky factor, if it has one.
 
     A pivot that rounding has eaten up, where evidence outweighs the ridge by 1e16, is what rounding leaves of it.
     """
+    is_positive = True
     for j in range(0, d * d, d + 1):
         n = d - j // d
         whole = abs(a[j])
         for k in range(j // d, j, d):
             add_scaled(a, j, -a[k], a, k, n)
+        is_positive &= a[j] > -_ROUNDING * whole
         a[j] = math.sqrt(max(a[j], 2.0**-52 * whole, 1e-300))
         for i in range(j + 1, j + n):
             a[i] /= a[j]
+    return is_positive
 
 
 @kernel

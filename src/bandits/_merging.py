@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from . import _checkpointing, contributions
 from ._adding import (
@@ -22,19 +23,20 @@ from ._adding import (
 )
 from ._inputs import checked_int
 from ._learning import set_prior
-from ._random import ArmId, uid64
-from ._sums import growing, is_shared, restart, take, width_of
-from ._table import LANDMARK, LATEST, RESOLVED, SHOWN, Handles, columns_of
+from ._random import uid64
+from ._sums import growing, is_shared, restart, width_of
+from ._table import LANDMARK, LATEST, RESOLVED, SHOWN, Handles, Table, columns_of
 from ._updating import is_batch
-from .arms import uid_array
+from .arms import checked_id, checked_ids, uid_array
 from .checkpoint import Checkpoint, unpack
-from .contributions import MAX_EPOCH, Contribution, Name, Slot, Write, lengthen, newer, rescale
+from .contributions import MAX_EPOCH, Contribution, Ledger, Name, Slot, Whole, lengthen, newer, rescale
 from .errors import MergeError
 
 if TYPE_CHECKING:
     from .bandit import Bandit
 
 _ROUNDING = 1e-9  # relative, of sums that should not have shrunk
+_TINY = 1e-290  # the same, absolute
 
 # telling
 
@@ -42,20 +44,20 @@ _ROUNDING = 1e-9  # relative, of sums that should not have shrunk
 def contribution(bandit: Bandit, since: int | None) -> Contribution:
     """The bandit's own slot: whole, or what has changed since it had `since` events."""
     check_additive(bandit)
+    since = None if since is None else checked_int(since, "since", 0)
     with bandit._lock:
         ledger, arms = bandit._ledger, bandit._arms
         slot, latest = own_slot(bandit)
-        buried = arms.tombstones_dropped + len(arms.tombstones)
         ids, columns, tombstones = list(arms.handle_of), columns_of(arms.live_handles()), list(arms.tombstones)
-        whole = ledger.whole
-        if since is not None and whole is not None and since >= whole[0].seq and not is_shared(bandit._model):
-            changed = _changed(slot, np.array(arms.generations, np.int64), whole)[columns]
+        generations, whole = np.array(arms.generations, np.int64), ledger.whole
+        if since is not None and whole is not None and since >= whole.since and not is_shared(bandit._model):
+            changed = _changed(slot, generations, whole)[columns]
             ids = [id for id, has_changed in zip(ids, changed.tolist(), strict=True) if has_changed]
-            columns, start = columns[changed], whole[0].seq
-            tombstones = tombstones[max(0, whole[2] - arms.tombstones_dropped) :]
+            columns, start = columns[changed], whole.slot.seq
+            tombstones = tombstones[max(0, whole.buried - arms.tombstones_dropped) :]
         else:
-            start = 0
-            ledger.whole = slot, np.array(arms.generations, np.int64), buried
+            start, buried = 0, arms.tombstones_dropped + len(tombstones)
+            ledger.whole = Whole(slot, generations, buried, max(slot.seq, ledger.arranged + 1))
         return Contribution(
             _checkpointing.config_of(bandit),
             ids,
@@ -87,11 +89,11 @@ def everything(bandit: Bandit) -> Contribution:
         )
 
 
-def _changed(slot: Slot, generations: Handles, whole: tuple[Slot, Handles, int]) -> Any:
+def _changed(slot: Slot, generations: Handles, whole: Whole) -> Any:
     """Which columns are not as they were, `[rows]`; a landmark that moved is no change."""
-    old = whole[0].longer(slot.sums.shape[0])
+    old = whole.slot.longer(slot.sums.shape[0])
     factor = rescale(old.landmark, slot.landmark)
-    changed = lengthen(whole[1] + 1, generations.size) != generations + 1
+    changed = lengthen(whole.generations + 1, generations.size) != generations + 1
     changed |= (slot.sums != old.sums * factor).any(axis=1)
     if slot.retracted.size:
         before = old.retracted * factor if old.retracted.size else 0.0
@@ -130,13 +132,9 @@ def told_by(bandit: Bandit, source: Bandit | Checkpoint) -> Contribution:
         return told
     _check_config(bandit, source.config)
     model = bandit._model
-    return contributions.from_checkpoint(
-        source,
-        shared=is_shared(model),
-        width=width_of(model),
-        resets=bandit.change_detector is not None,
-        is_prior=lambda values: _checkpointing.is_prior(model, values),
-    )
+    form = _checkpointing.form_of(bandit, 1 if is_shared(model) else 0, np.nan)
+    half_life: float | None = model.half_life
+    return contributions.from_checkpoint(source, form, half_life, lambda values: _checkpointing.is_prior(model, values))
 
 
 def _check_config(bandit: Bandit, config: dict[str, Any]) -> None:
@@ -162,9 +160,8 @@ def check_slots(bandit: Bandit, told: Contribution) -> None:
     MergeError
         Where two bandits go by one name, or a delta starts beyond what is known.
     """
-    arms, own_name = bandit._arms, (bandit.replica, bandit.epoch)
-    known_ids = [i for i, id in enumerate(told.ids) if id in arms.handle_of]
-    columns = columns_of(arms.handles([told.ids[i] for i in known_ids]))
+    own_name = bandit.replica, bandit.epoch
+    places, columns = _located(bandit, told)
     for name, slot in told.slots.items():
         known = own_slot(bandit)[0] if name == own_name else bandit._ledger.slots.get(name)
         seq = 0 if known is None else known.seq
@@ -182,23 +179,37 @@ def check_slots(bandit: Bandit, told: Contribution) -> None:
             if is_shared(bandit._model):
                 here, there = known, slot
             else:
-                here, there = known.longer(bandit.columns).at(columns), slot.at(np.array(known_ids, np.int64))
+                here, there = known.longer(bandit.columns).at(columns), slot.at(places)
             _check_continues(bandit._model, name, here, there)
+
+
+def _located(bandit: Bandit, told: Contribution) -> tuple[Handles, Handles]:
+    """Places of those told ids that are live here, and their columns."""
+    handles = np.array([bandit._handle_of.get(id, -1) for id in told.ids], np.int64)
+    places = np.flatnonzero(handles >= 0)
+    return places, columns_of(handles[places])
 
 
 def _check_continues(model: Any, name: Name, here: Slot, there: Slot) -> None:
     """Refuse two slots of one name of which the one with more events does not continue the other."""
+    if np.isnan(here.landmark) != np.isnan(there.landmark):  # one is of before any time was known to it
+        return
     older, newer_ = (here, there) if here.seq <= there.seq else (there, here)
     comparable = older.resets == newer_.resets if older.resets.size else slice(None)
-    grows = growing(model)
-    before = older.sums[comparable][:, grows] * rescale(older.landmark, newer_.landmark)
-    after = newer_.sums[comparable][:, grows]
-    has_shrunk = (after < before * (1.0 - _ROUNDING)).any()
-    if has_shrunk or (older.seq == newer_.seq and (before < after * (1.0 - _ROUNDING)).any()):
+    grows, landmark = growing(model), max(here.landmark, there.landmark)
+    before = older.sums[comparable][:, grows] * rescale(older.landmark, landmark)
+    after = newer_.sums[comparable][:, grows] * rescale(newer_.landmark, landmark)
+    has_shrunk = (older.seq < newer_.seq and newer_.landmark < older.landmark) or _are_less(after, before)
+    if has_shrunk or (older.seq == newer_.seq and _are_less(before, after)):
         raise MergeError(
             f"two bandits both call themselves {_shown(name)}, and neither continues the other: name each, with "
             "Bandit(..., replica=...) or from_bytes(blob, replica=...); nothing was merged"
         )
+
+
+def _are_less(sums: Table, than: Table) -> bool:
+    """Whether a sum is less than another by more than rounding; the smallest numbers of all have no digits left."""
+    return bool((sums < than * (1.0 - _ROUNDING) - _TINY).any())
 
 
 def _shown(name: Name) -> str:
@@ -208,9 +219,7 @@ def _shown(name: Name) -> str:
 def _take_in(bandit: Bandit, told: Contribution) -> None:
     """Join what is told with what is known. Under the lock."""
     _join_arms(bandit, told)
-    arms, ledger = bandit._arms, bandit._ledger
-    kept = [i for i, id in enumerate(told.ids) if id in arms.handle_of]
-    columns = columns_of(arms.handles([told.ids[i] for i in kept]))
+    ledger, (places, columns) = bandit._ledger, _located(bandit, told)
     news = {
         name: slot
         for name, slot in told.slots.items()
@@ -219,11 +228,11 @@ def _take_in(bandit: Bandit, told: Contribution) -> None:
     rows, before = rows_of(bandit), ledger.others_events
     for name, slot in news.items():
         if not is_shared(bandit._model):
-            slot = _aligned(slot.at(np.array(kept, np.int64)), columns, rows, ledger.slots.get(name), told.since)
+            slot = _aligned(slot.at(places), columns, rows, ledger.slots.get(name), told.since)
         ledger.slots[name] = slot
     if news:
         touched = np.arange(1) if is_shared(bandit._model) else columns if told.since else np.arange(rows)
-        _follow(bandit, touched)
+        _follow(bandit, touched, told.latest)
         add_up(bandit, touched, ledger.others_events - before, told.latest)
     else:
         add_up(bandit, np.arange(0), 0, told.latest)
@@ -239,24 +248,22 @@ def _join_arms(bandit: Bandit, told: Contribution) -> None:
         dead = [id for id, is_dead in zip(arms.handle_of, is_buried, strict=True) if is_dead]
         if dead:
             bandit.retire_arms(dead)
-        arms.bury(buried)
+        arms.bury(buried.difference(map(uid64, dead)))
+        ledger.arranged = bandit.learnt
     new = [id for id in told.ids if id not in arms.handle_of and uid64(id) not in arms.tombstones]
     if new:
         bandit.add_arms(new)
     priors = {id: write for id, write in newer(ledger.priors, told.priors).items() if id in arms.handle_of}
     pauses = {id: write for id, write in newer(ledger.pauses, told.pauses).items() if id in arms.handle_of}
-    ledger.priors.update(priors)
-    ledger.pauses.update(pauses)
+    ledger.settle(ledger.priors, priors)
+    ledger.settle(ledger.pauses, pauses)
     if priors:
-        write_priors(bandit, priors)
+        values = np.array([write.value for write in priors.values()], np.float64).T.copy()
+        set_prior(bandit._table, arms.handles(list(priors)), values)
     for is_paused in (True, False):
-        arms.pause([id for id, write in pauses.items() if write.value is is_paused], is_paused)
-
-
-def write_priors(bandit: Bandit, priors: dict[ArmId, Write]) -> None:
-    """Set the priors of live arms. Under the lock."""
-    values = np.array([write.value for write in priors.values()], np.float64).T.copy()
-    set_prior(bandit._table, bandit._arms.handles(list(priors)), values)
+        ids = [id for id, write in pauses.items() if write.value is is_paused]
+        if ids:  # else the list of arms that may be chosen would be made anew for nothing
+            arms.pause(ids, is_paused)
 
 
 def _aligned(slot: Slot, columns: Handles, rows: int, known: Slot | None, since: int) -> Slot:
@@ -284,7 +291,7 @@ def _aligned(slot: Slot, columns: Handles, rows: int, known: Slot | None, since:
     return out
 
 
-def _follow(bandit: Bandit, rows: Handles) -> None:
+def _follow(bandit: Bandit, rows: Handles, told_latest: float) -> None:
     """Restart arms that others have restarted, and bring the landmark to others' latest. Under the lock."""
     ledger, table = bandit._ledger, bandit._table
     own = bandit._resets()
@@ -293,8 +300,11 @@ def _follow(bandit: Bandit, rows: Handles) -> None:
         for slot in ledger.slots.values():
             latest = np.maximum(latest, slot.resets[rows])
         behind = latest > own[rows]
-        restart(table, bandit._state.blocks, rows[behind], latest[behind])
-    bring_landmark(bandit, max((slot.landmark for slot in ledger.slots.values()), key=or_never, default=np.nan))
+        if behind.any():
+            restart(table, bandit._state.blocks, rows[behind], latest[behind])
+            ledger.arranged = bandit.learnt
+    landmark = max((slot.landmark for slot in ledger.slots.values()), key=or_never, default=np.nan)
+    bring_landmark(bandit, landmark, told_latest)
 
 
 # names
@@ -305,14 +315,15 @@ def reopen(bandit: Bandit, replica: str, epoch: int | None) -> None:
     with bandit._lock:
         ledger = bandit._ledger
         first = max(ledger.next_epoch(replica), bandit.epoch + 1 if replica == bandit.replica else 0)
-        epoch = first if epoch is None else checked_int(epoch, "epoch", first, MAX_EPOCH)
-        if bandit.updates > ledger.others_events and why_not_additive(bandit) is None:
+        epoch = checked_int(first if epoch is None else epoch, "epoch", first, MAX_EPOCH)
+        has_acted = bandit.learnt or bandit._counter[0]  # under a name that must not be used again
+        if has_acted and why_not_additive(bandit) is None:
             make_room(bandit)
             slot, _ = own_slot(bandit, hands_over=True)
             ledger.slots[bandit.replica, bandit.epoch] = slot
-            ledger.retracted = np.zeros((0, ledger.retracted.shape[1]))
+            ledger.retracted = Ledger(width_of(bandit._model)).retracted
             add_up(bandit, np.arange(rows_of(bandit)), 0, np.nan)
-        ledger.whole = None
+        ledger.whole, ledger.arranged = None, 0
         if replica != bandit.replica:  # it has shown nothing yet
             bandit.expire(float(np.finfo(float).max))
             bandit._table[SHOWN : RESOLVED + 1, :-1] = 0.0
@@ -327,7 +338,7 @@ def merge(cls: type[Bandit], sources: Iterable[Any], replica: str) -> Bandit:
         raise MergeError("there is no bandit to merge; pass bandits or their checkpoints, one at least")
     bandit = cls(first.policy, seed=first.seed, replica=replica, change_detector=first.change_detector)
     check_additive(bandit)
-    told = [told_by(bandit, source) for source in given]
+    told = sorted((told_by(bandit, source) for source in given), key=lambda each: each.since)  # deltas last
     rename(bandit, replica, 1 + max((e for each in told for r, e in each.slots if r == replica), default=-1))
     for each in told:
         check_slots(bandit, each)
@@ -341,26 +352,41 @@ def merge(cls: type[Bandit], sources: Iterable[Any], replica: str) -> Bandit:
 def correct(bandit: Bandit, arm: Any, reward: Any, weight: Any, context: Any, at: Any) -> None:
     """Take back events, all or nothing: they are added to sums of their own, which are subtracted."""
     check_additive(bandit)
+    is_many = is_batch(arm)
+    ids = checked_ids(arm, "arm", ordered=True) if is_many else [checked_id(arm, "arm")]
     with bandit._lock:
         ledger, table, model = bandit._ledger, bandit._table, bandit._model
-        ids = list(arm) if is_batch(arm) else [arm]
         bandit._arms.handles(ids)
         scratch = type(bandit)(bandit.policy, arms=dict.fromkeys(ids))  # learns them, and they alone
         scratch._now = bandit._now
         scratch._table[LANDMARK, -1], scratch._table[LATEST, -1] = table[LANDMARK, -1], table[LATEST, -1]
-        scratch.update(arm, reward, weight, context, at)
-        taken, latest = own_slot(scratch)
+        scratch.update(ids if is_many else ids[0], reward, weight, context, at)
+        (taken, latest), (own, _) = own_slot(scratch), own_slot(bandit)
         rows = np.arange(1) if is_shared(model) else columns_of(bandit._arms.handles(scratch.arms))
-        bring_landmark(bandit, taken.landmark)
-        landmark = float(table[LANDMARK, -1])
-        amounts = taken.sums * rescale(taken.landmark, landmark)
-        known = take(model, bandit._state, bandit.columns).sums[rows] + others_of(bandit, rows)
-        grows = growing(model)
-        lacks = (known[:, grows] < amounts[:, grows] * (1.0 - _ROUNDING)).any(axis=1)
+        known = own.sums[rows] + others_of(bandit, rows, bandit._resets())
+        lacks = _are_beyond(model, taken.sums, known * rescale(own.landmark, taken.landmark))
         if lacks.any():
             which = "the arms have" if is_shared(model) else f"arm {scratch.arms[int(lacks.argmax())]!r} has"
             raise ValueError(f"{which} not learnt as much as is taken back; nothing was changed")
-        retracted = lengthen(ledger.retracted, rows_of(bandit)) * rescale(ledger.retracted_landmark, landmark)
-        retracted[rows] += amounts
-        ledger.retracted, ledger.retracted_landmark = retracted, landmark
+        bring_landmark(bandit, taken.landmark, latest)
+        landmark = float(table[LANDMARK, -1])
+        retracted = lengthen(own.retracted, rows_of(bandit)) * rescale(own.landmark, landmark)
+        retracted[rows] += taken.sums * rescale(taken.landmark, landmark)
+        ledger.retracted = ledger.retracted._replace(landmark=landmark, sums=retracted, resets=own.resets)
         add_up(bandit, rows, len(ids), latest)
+
+
+def _are_beyond(model: Any, amounts: Table, known: Table) -> NDArray[np.bool_]:
+    """Which rows of amounts, `[B]`, cannot have been among what is known."""
+    grows = growing(model)
+    beyond = np.asarray((known[:, grows] < amounts[:, grows] * (1.0 - _ROUNDING)).any(axis=1))
+    if model.is_contextual:  # what is left must be a sum of squares still
+        d = model.n_features
+        for i in np.flatnonzero(~beyond).tolist():
+            left = np.zeros((d, d))
+            left[np.tril_indices(d)] = (known[i] - amounts[i])[:-d]
+            try:
+                np.linalg.cholesky(left + np.eye(d) * (_ROUNDING * known[i][grows].sum() or 1.0))
+            except np.linalg.LinAlgError:
+                beyond[i] = True
+    return beyond

@@ -17,6 +17,8 @@ from ._numba import kernel
 from ._table import DIRTY, EVENTS, FIRST, GROUP_BITS, LANDMARK, LATEST, MODEL, NORM, Handles, State, Table
 from ._window import clear_evidence, is_signed
 
+_MOST = 1e160  # in forward weights, far beyond what events sum to; finite still where many replicas are added
+
 
 class Own(NamedTuple):
     """A bandit's own sums, `[rows, W]`, and what stood beside them at that moment."""
@@ -42,6 +44,11 @@ def growing(model: Any) -> NDArray[np.int64]:
     if model.is_contextual:
         return np.arange(1, model.n_features + 1).cumsum() - 1  # the diagonal of the packed triangle
     return np.array([e for e in range(model.evidence_rows) if not is_signed(model.number, model.prior_rows + e)])
+
+
+def are_possible(model: Any, sums: Table) -> bool:
+    """Whether events can have left these sums, `[rows, W]`, as far as their signs and sizes tell."""
+    return bool((np.abs(sums) <= _MOST).all() and (sums[:, growing(model)] >= 0.0).all())
 
 
 def take(model: Any, state: State, columns: int, *, hands_over: bool = False) -> Own:
@@ -140,6 +147,7 @@ def note_others(table: Table, events: float, latest: float) -> None:
 def restart(table: Table, blocks: Table, columns: Handles, resets: Handles) -> None:
     """Forget arms that another replica's change detector has restarted, and count the restart."""
     for i in range(columns.size):
-        clear_evidence(table, columns[i])
-        blocks[columns[i]] = 0.0
-        blocks[columns[i], -1] = resets[i]
+        if blocks[columns[i], -1] < resets[i]:
+            clear_evidence(table, columns[i])
+            blocks[columns[i]] = 0.0
+            blocks[columns[i], -1] = resets[i]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ._adding import move_landmark
 from ._decay import note_time
 from ._inputs import checked_at, checked_float, checked_floats
 from ._learning import check_batch, needed_move, update_batch, update_many_timed, update_one, update_timed
@@ -199,13 +200,6 @@ def _importances(bandit: Bandit, weights: Table, propensity: Any, handles: Handl
         i = int(np.flatnonzero(wrong)[0])
         raise ValueError(f"propensity[{i}] = {chances[i]} is not in (0, 1]")
     return np.broadcast_to(weights / chances, handles.shape).copy()  # writable, as kernels expect
-
-
-def move_landmark(bandit: Bandit, at: float) -> None:
-    """Move the landmark of forward decay where a time would be too far ahead of it. Under the lock."""
-    halvings = needed_move(bandit._table, at)
-    if halvings > 0.0:
-        bandit._model.move_landmark(bandit._state, halvings)
 
 
 def advance(bandit: Bandit, now: float) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from contextlib import AbstractContextManager
+from itertools import islice
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -172,9 +173,10 @@ class Arms:
     def bury(self, uids: Iterable[int]) -> None:
         """Remember the uids of arms that are retired, here or elsewhere."""
         self.tombstones.update(dict.fromkeys(uids))
-        while len(self.tombstones) > self.max_tombstones:
-            del self.tombstones[next(iter(self.tombstones))]
-            self.tombstones_dropped += 1
+        excess = max(0, len(self.tombstones) - self.max_tombstones)
+        for uid in list(islice(self.tombstones, excess)):
+            del self.tombstones[uid]
+        self.tombstones_dropped += excess
 
     def live(self, lock: AbstractContextManager[Any], version: Callable[[], float]) -> Offer:
         """All arms that may be chosen now; made anew, under the owner's lock, only after a structural change."""

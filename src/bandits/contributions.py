@@ -5,19 +5,22 @@ slot of every name that it has heard of, and adds them up in the order of their 
 order, how often or by which way they came.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ._random import ArmId, uid64
+from ._inputs import MAX_TIME
+from ._random import ArmId
 from ._table import Handles, Table
-from .arms import checked_id
+from .arms import checked_ids
 from .checkpoint import Checkpoint, pack, require, take
 
 KIND = "contribution"
 Name = tuple[str, int]  # replica and epoch
 MAX_EPOCH = 2**53
+_MAX_EVENTS = 2**48  # of one replica: so that all of them are counted exactly
 _NO_COUNTS = np.zeros(0, np.int64)
 
 
@@ -37,12 +40,18 @@ class Slot(NamedTuple):
     retracted: Table
     resets: Handles = _NO_COUNTS
 
-    def net(self, rows: Handles, landmark: float) -> Table:
-        """Sums less what was taken back, of some rows, at another landmark; only powers of two enter."""
+    def net(self, rows: Handles, landmark: float, resets: Handles | None) -> Table:
+        """Sums less what was taken back, of some rows, at another landmark; only powers of two enter.
+
+        Of arms that were restarted since, which `resets [rows]` tells, nothing.
+        """
         net = self.sums[rows]
         if self.retracted.size:
             net = net - self.retracted[rows]
-        return net * rescale(self.landmark, landmark)
+        net = net * rescale(self.landmark, landmark)
+        if resets is not None:
+            net[self.resets[rows] != resets[rows]] = 0.0
+        return net
 
     def at(self, rows: Handles) -> "Slot":
         """The same of some rows, in their order."""
@@ -81,21 +90,36 @@ class Contribution(NamedTuple):
     slots: dict[Name, Slot]
 
 
+class Whole(NamedTuple):
+    """The own slot and the state of the arms when a whole contribution was made.
+
+    generations: of the columns. buried: how many arms had been retired. since: events that its receivers know, so that
+    they know its arms, too.
+    """
+
+    slot: Slot
+    generations: Handles
+    buried: int
+    since: int
+
+
 class Ledger:
     """What a bandit keeps of others' slots, and beside its own.
 
-    slots: by name, rows by the bandit's columns. retracted: of its own slot, `[rows, W]` at `retracted_landmark`.
-    priors, pauses: by arm, where they were ever written. whole: the own slot and the state of the arms when the last
-    whole contribution was made, from which a delta starts.
+    slots: by name, rows by the bandit's columns. retracted: what was taken back of its own slot, as the sums of one.
+    priors, pauses: by arm, where they were ever written; version: the highest that any of them had. arranged: number of
+    own events when arms last came, went or were restarted by others. whole: of the last whole contribution, from which
+    a delta starts.
     """
 
     def __init__(self, width: int) -> None:
         self.slots: dict[Name, Slot] = {}
-        self.retracted: Table = np.zeros((0, width))
-        self.retracted_landmark = np.nan
+        self.retracted = Slot(0, np.nan, np.zeros((0, width)), np.zeros((0, width)))
         self.priors: dict[ArmId, Write] = {}
         self.pauses: dict[ArmId, Write] = {}
-        self.whole: tuple[Slot, Handles, int] | None = None
+        self.version = 0
+        self.arranged = 0
+        self.whole: Whole | None = None
 
     @property
     def others_events(self) -> int:
@@ -108,29 +132,29 @@ class Ledger:
 
     def write(self, settings: dict[ArmId, Write], ids: list[ArmId], name: Name, values: list[Any]) -> None:
         """Write a setting of some arms, under a version above all that were heard of."""
-        stamps = [write.stamp[0] for writes in (self.priors, self.pauses) for write in writes.values()]
-        stamp = (1 + max(stamps, default=0), *name)
-        settings.update((id, Write(stamp, value)) for id, value in zip(ids, values, strict=True))
+        stamp = (self.version + 1, *name)
+        self.settle(settings, {id: Write(stamp, value) for id, value in zip(ids, values, strict=True)})
 
-    def forget(self, ids: list[ArmId], columns: Handles) -> None:
-        """Forget retired arms."""
+    def settle(self, settings: dict[ArmId, Write], writes: dict[ArmId, Write]) -> None:
+        """Take over settings of some arms."""
+        settings.update(writes)
+        self.version = max(self.version, *(write.stamp[0] for write in writes.values()), 0)
+
+    def forget(self, ids: list[ArmId], rows: Handles) -> None:
+        """Forget retired arms, and the rows of sums that were theirs alone."""
         for id in ids:
             self.priors.pop(id, None)
             self.pauses.pop(id, None)
-        for array in (self.retracted, *(a for slot in self.slots.values() for a in slot[2:])):
-            array[columns[columns < array.shape[0]]] = 0
+        for array in (a for slot in (self.retracted, *self.slots.values()) for a in slot[2:]):
+            array[rows[rows < array.shape[0]]] = 0
 
     def others(self, rows: Handles, landmark: float, resets: Handles | None) -> Table:
         """Sum of all but the own sums, `[B, W]`, at a landmark; of arms restarted since, only what came after."""
-        total = np.zeros((rows.size, self.retracted.shape[1]))
+        total = np.zeros((rows.size, self.retracted.sums.shape[1]))
         for name in sorted(self.slots):
-            slot = self.slots[name]
-            part = slot.net(rows, landmark)
-            if resets is not None:
-                part[slot.resets[rows] != resets] = 0.0
-            total += part
-        if self.retracted.size:
-            total -= self.retracted[rows] * rescale(self.retracted_landmark, landmark)
+            total += self.slots[name].net(rows, landmark, resets)
+        if self.retracted.sums.size:
+            total -= self.retracted.net(rows, landmark, resets)
         return total
 
 
@@ -162,40 +186,62 @@ def save_slots(slots: dict[Name, Slot], values: dict[str, Any], arrays: dict[str
                 arrays[f"slot_{i}_{part}"] = array
 
 
-def load_slots(values: dict[str, Any], arrays: dict[str, Any], rows: int, width: int, resets: bool) -> dict[Name, Slot]:
+class Form(NamedTuple):
+    """What slots of a bandit look like.
+
+    rows, width: of sums. has_resets: whether there is a change detector. landmark: the latest that a slot can have; NaN
+    without decay. are_possible: whether events can have left such sums.
+    """
+
+    rows: int
+    width: int
+    has_resets: bool
+    landmark: float
+    are_possible: Callable[[Table], bool]
+
+
+def load_slots(values: dict[str, Any], arrays: dict[str, Any], form: Form) -> dict[Name, Slot]:
     """Check slots of a checkpoint, and return them."""
     slots: dict[Name, Slot] = {}
     for i, entry in enumerate(take(values, "slots", lambda v: isinstance(v, list), "a list")):
         require(isinstance(entry, list) and len(entry) == 4, "a slot is not [replica, epoch, seq, landmark]")
         replica, epoch, seq, landmark = entry
         require(isinstance(replica, str) and _is_count(epoch) and _is_count(seq), "a slot's name is none")
-        require(type(landmark) is float and not np.isinf(landmark), "a slot's landmark is not a number")
+        require(seq <= _MAX_EVENTS, "a slot has more events than are ever learnt")
         require((replica, epoch) not in slots, "two slots have one name")
-        sums = _table(arrays, f"slot_{i}_sums", rows, width)
-        retracted = _table(arrays, f"slot_{i}_retracted", rows, width)
-        counts: Any = arrays.get(f"slot_{i}_resets", np.zeros(rows if resets else 0, np.int64))
-        require(counts.dtype == np.int64 and counts.shape == (rows if resets else 0,), "a slot's resets have no shape")
-        require(bool((counts >= 0).all()), "a slot's resets are not counts")
-        if not sums.size:
-            sums = np.zeros((rows, width))
-        slots[replica, epoch] = Slot(seq, landmark, sums, retracted, counts)
+        slots[replica, epoch] = _slot(arrays, f"slot_{i}_", seq, landmark, form)
     return slots
 
 
-def load_retracted(values: dict[str, Any], arrays: dict[str, Any], rows: int, ledger: Ledger) -> None:
-    """Check what was taken back of the own slot, and take it over."""
-    ledger.retracted = _table(arrays, "retracted", rows, ledger.retracted.shape[1])
-    ledger.retracted_landmark = values.get("retracted_landmark", np.nan)
-    require(type(ledger.retracted_landmark) is float, "its retracted_landmark is not a number")
-    require(not np.isinf(ledger.retracted_landmark), "its retracted_landmark is not finite")
+def load_retracted(values: dict[str, Any], arrays: dict[str, Any], form: Form) -> Slot:
+    """Check what was taken back of the own slot, and return it."""
+    own = {"sums": arrays["retracted"]}
+    if "retracted_resets" in arrays:
+        own["resets"] = arrays["retracted_resets"]
+    return _slot(own, "", 0, values.get("retracted_landmark"), form)
 
 
-def _table(arrays: dict[str, Any], name: str, rows: int, width: int) -> Table:
-    table: Any = arrays.get(name, np.zeros((0, width)))
-    require(
-        table.dtype == np.float64 and table.shape in ((rows, width), (0, width)), f"array {name!r} has no such shape"
+def _slot(arrays: dict[str, Any], prefix: str, seq: int, landmark: Any, form: Form) -> Slot:
+    is_landmark = type(landmark) is float and (
+        np.isnan(landmark) or -np.inf < np.floor(landmark) == landmark <= form.landmark
     )
-    require(bool(np.isfinite(table).all()), f"array {name!r} is not finite")
+    require(is_landmark, f"landmark {landmark!r:.40} is not one that it can have")
+    sums, retracted = (_table(arrays, prefix + part, form) for part in ("sums", "retracted"))
+    if not sums.size:
+        sums = np.zeros((form.rows, form.width))
+    size = form.rows if form.has_resets else 0
+    resets: Any = arrays.get(f"{prefix}resets", np.zeros(size, np.int64))
+    require(resets.dtype == np.int64 and resets.shape == (size,), f"array '{prefix}resets' has no such shape")
+    require(bool(((resets >= 0) & (resets <= MAX_EPOCH)).all()), f"array '{prefix}resets' is not of counts")
+    return Slot(seq, landmark, sums, retracted, resets)
+
+
+def _table(arrays: dict[str, Any], name: str, form: Form) -> Table:
+    empty = np.zeros((0, form.width))
+    table: Any = arrays.get(name, empty)
+    has_shape = table.dtype == np.float64 and table.shape in ((form.rows, form.width), empty.shape)
+    require(has_shape, f"array {name!r} has no such shape")
+    require(form.are_possible(table), f"array {name!r} is not of sums that events can leave")
     return table  # type: ignore[no-any-return]
 
 
@@ -231,28 +277,29 @@ def to_bytes(contribution: Contribution) -> bytes:
     return pack(Checkpoint(KIND, contribution.config, values, arrays))
 
 
-def from_checkpoint(checkpoint: Checkpoint, *, shared: bool, width: int, resets: bool, is_prior: Any) -> Contribution:
-    """Check a contribution, and read it."""
+def from_checkpoint(checkpoint: Checkpoint, form: Form, half_life: float | None, is_prior: Any) -> Contribution:
+    """Check a contribution, and read it; `form.rows` is 1 where all arms share one, else 0."""
     values, arrays = checkpoint.values, checkpoint.arrays
     ids = take(values, "ids", lambda v: isinstance(v, list), "a list")
     try:
-        ids = [checked_id(id, "id") for id in ids]
-        uids = {uid64(id) for id in ids}
-    except (ValueError, UnicodeEncodeError) as error:
+        ids = checked_ids(ids, "ids")
+    except ValueError as error:
         require(False, f"an id is none ({error})")
-    require(len(uids) == len(ids), "an id stands twice")
+    require(len(set(ids)) == len(ids), "an id stands twice")
     tombstones: Any = arrays.get("tombstones")
     require(tombstones is not None and tombstones.dtype == np.uint64 and tombstones.ndim == 1, "it has no tombstones")
-    slots = load_slots(values, arrays, 1 if shared else len(ids), width, resets)
+    latest = take(values, "latest", lambda v: type(v) is float and not abs(v) > MAX_TIME, "a time")
+    landmark = np.nan if half_life is None else latest / half_life
+    slots = load_slots(values, arrays, form._replace(rows=form.rows or len(ids), landmark=landmark))
     since = take(values, "since", _is_count, "a count")
-    require(since == 0 or (len(slots) == 1 and not shared), "only one replica's arms make a delta")
+    require(since == 0 or (len(slots) == 1 and not form.rows), "only one replica's arms make a delta")
     return Contribution(
         checkpoint.config,
         ids,
         tombstones,
         load_writes(values, "priors", is_prior),
         load_writes(values, "pauses", lambda value: isinstance(value, bool)),
-        take(values, "latest", lambda v: type(v) is float and not np.isinf(v), "a time"),
+        latest,
         since,
         slots,
     )
