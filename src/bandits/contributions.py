@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ._inputs import MAX_TIME
 from ._random import ArmId
 from ._table import Handles, Table
 from .arms import checked_ids
@@ -239,7 +240,9 @@ def load_retracted(values: dict[str, Any], arrays: dict[str, Any], form: Form) -
 
 
 def _slot(arrays: dict[str, Any], prefix: str, seq: int, landmark: Any, form: Form) -> Slot:
-    is_landmark = type(landmark) is float and (np.isnan(landmark) or -np.inf < landmark <= form.landmark)
+    is_landmark = type(landmark) is float and (
+        np.isnan(landmark) or -np.inf < np.floor(landmark) == landmark <= form.landmark
+    )
     require(is_landmark, f"landmark {landmark!r:.40} is not one that it can have")
     sums, retracted = (_table(arrays, prefix + part, form) for part in ("sums", "retracted"))
     if not sums.size:
@@ -303,7 +306,7 @@ def from_checkpoint(checkpoint: Checkpoint, form: Form, half_life: float | None,
     require(len(set(ids)) == len(ids), "an id stands twice")
     tombstones: Any = arrays.get("tombstones")
     require(tombstones is not None and tombstones.dtype == np.uint64 and tombstones.ndim == 1, "it has no tombstones")
-    latest = take(values, "latest", lambda v: type(v) is float and not np.isinf(v), "a time")
+    latest = take(values, "latest", lambda v: type(v) is float and not abs(v) > MAX_TIME, "a time")
     landmark = np.nan if half_life is None else latest / half_life
     slots = load_slots(values, arrays, form._replace(rows=form.rows or len(ids), landmark=landmark))
     since = take(values, "since", _is_count, "a count")

@@ -172,7 +172,7 @@ class Fleet:
         whole = self.bandit.contribution()
         since = self.bandit.learnt
         self.store.put(self._own_key("whole"), whole)
-        self._whole, self._published = (since, len(whole)), b""
+        self._whole, self._published = (since, len(whole)), whole
         return len(whole)
 
     def _changed(self) -> list[str]:

@@ -227,7 +227,16 @@ def _slot(place, value):
 
 @pytest.mark.parametrize(
     "change",
-    [_sums(-1.0), _sums(1e300), _sums(np.nan), _slot(2, 2**53), _slot(1, 2**53 + 1), _slot(3, 1.0), _slot(3, 1e300)],
+    [
+        _sums(-1.0),
+        _sums(1e300),
+        _sums(np.nan),
+        _slot(2, 2**53),
+        _slot(1, 2**53 + 1),
+        _slot(3, 1.0),
+        _slot(3, 0.5),
+        _slot(3, 1e300),
+    ],
 )
 @pytest.mark.parametrize("policy", [Thompson(), Thompson(model=Gaussian()), LinUCB(n_features=2)], ids=str)
 def test_sums_that_no_events_leave_are_refused(policy, change):

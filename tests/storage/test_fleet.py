@@ -52,10 +52,17 @@ def test_everyone_learns_what_anyone_has_learnt():
         assert bandit.updates == 400
 
 
+def test_a_replica_that_learns_nothing_writes_once():
+    fleet = Fleet(replica("eu-1"), MemoryStore(), "rooms")
+    assert fleet.sync(now=0.0).published > 0
+    assert fleet.sync(now=1.0).published == 0
+
+
 def test_only_what_changed_is_written():
     store, bandit = MemoryStore(), replica("eu-1")
     bandit.add_arms([f"room-{i}" for i in range(1000)])
     fleet, other = Fleet(bandit, store, "rooms"), Fleet(replica("eu-2"), store, "rooms")
+    bandit.update("b", 1.0)  # so that to have heard of it is to have heard of the arms
     whole = fleet.sync(now=0.0).published
     assert other.sync(now=0.0).heard == ("eu-1/0",)
     assert fleet.sync(now=1.0).published < 500
