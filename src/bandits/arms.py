@@ -74,15 +74,23 @@ def checked_id(id: Any, what: str) -> ArmId:
     raise ValueError(f"{what} = {id!r} is not an arm id: ids are strings or integers, not {type(id).__name__}")
 
 
+def checked_candidates(candidates: Iterable[Any]) -> list[ArmId]:
+    """Return the ids of candidates, none of them twice."""
+    ids = checked_ids(candidates, "candidates")
+    if len(set(ids)) != len(ids):
+        raise ValueError(f"candidate {_first_twin(ids)!r} is given twice; candidates must be distinct")
+    return ids
+
+
 def distinct(ids: Iterable[Any], done: str) -> list[ArmId]:
     """Return ids, checked, none of them twice."""
     given = checked_ids(ids, "arms")
     if len(set(given)) != len(given):
-        raise ValueError(f"arm {first_twin(given)!r} is given twice; nothing was {done}")
+        raise ValueError(f"arm {_first_twin(given)!r} is given twice; nothing was {done}")
     return given
 
 
-def first_twin(ids: Sequence[ArmId]) -> ArmId:
+def _first_twin(ids: Sequence[ArmId]) -> ArmId:
     """Return the first id that stands twice."""
     seen: set[ArmId] = set()
     return next(id for id in ids if id in seen or seen.add(id))  # type: ignore[func-returns-value]

@@ -30,7 +30,7 @@ from ._table import (
     move,
 )
 from ._window import new_ring
-from .arms import Arms, are_distinct, checked_id, checked_ids, distinct, first_twin
+from .arms import Arms, are_distinct, checked_candidates, checked_id, checked_ids, distinct
 from .contributions import Ledger
 from .models._linear_base import LinearModel
 from .policies import AnyPolicy
@@ -223,9 +223,7 @@ class Bandit:
             _updating.checked_contexts(self, context, 0)
         ids = None
         if candidates is not None:
-            ids = checked_ids(candidates, "candidates")
-            if len(set(ids)) != len(ids):
-                raise ValueError(f"candidate {first_twin(ids)!r} is given twice; candidates must be distinct")
+            ids = checked_candidates(candidates)
         return self._decide(ids, None, k, context, now, pending, propensities)
 
     def select_rows(
@@ -330,7 +328,7 @@ class Bandit:
         """
         time = _NAN if now is None else checked_now(now, self._now)
         with self._lock:
-            ids = self._live_ids() if candidates is None else checked_ids(candidates, "candidates")
+            ids = self._live_ids() if candidates is None else checked_candidates(candidates)
             handles = self._arms.handles(ids)
             k = _deciding.checked_k(k, handles.size)
             contexts = _updating.checked_contexts(self, context, handles.size)
@@ -563,7 +561,7 @@ class Bandit:
         """Score of each candidate at the decision that comes next, `[C]`; changes nothing."""
         time = _NAN if now is None else checked_now(now, self._now)
         with self._lock:
-            handles = self._candidates(candidates)
+            handles = self._candidates(None if candidates is None else checked_candidates(candidates))
             contexts = _updating.checked_contexts(self, context, handles.size)
             key = fold_in(self._base, int(self._counter[0]))
             out = np.empty(handles.size)

@@ -212,3 +212,10 @@ def test_one_signature():
     inclusion(families.BETA, beta((1, 1), (2, 1)))
     pairs(families.NORMAL, np.asfortranarray(beta((1, 1), (2, 1))))
     assert len(propensity._sweep.signatures) == 1
+
+
+def test_repeated_candidates_are_refused():
+    bandit = Bandit(Thompson(), ["a", "b"])
+    for ask in (bandit.propensities, bandit.scores, bandit.select):
+        with pytest.raises(ValueError, match="candidate 'a' is given twice"):
+            ask(["a", "b", "a"])
