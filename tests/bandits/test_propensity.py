@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import special, stats
 
+from seedbed.bandits import Bandit, Thompson, propensity
 from seedbed.bandits import _families as families
-from seedbed.bandits import propensity
 from seedbed.bandits.propensity import inclusion, pairs
 
 NAMES = {
