@@ -97,12 +97,12 @@ def live(folder, store, fsync, numbers, pipe):
 
 
 def examine(folder, store, fsync, acknowledged, asked, pipe):
-    """Ask for all events again."""
+    """Ask for all events again; 0, LOST or TWICE."""
     with opened(folder, store, fsync) as durable:
         found, bandit = durable.recovery, durable.bandit
         os.write(pipe, FOUND.pack(found.replayed, found.torn, bandit.updates, found.used_previous))
         if any([durable.update(*event(n), event_id=n) for n in sorted(acknowledged)]):
-            os._exit(LOST)
+            return LOST
         for n in sorted(asked - acknowledged):
             durable.update(*event(n), event_id=n)
         mean, weight, _ = bandit.evidence()
@@ -111,7 +111,8 @@ def examine(folder, store, fsync, acknowledged, asked, pipe):
             rewards[n % ARMS] += event(n)[1]
             learnt[n % ARMS] += 1
         if (weight != learnt).any() or (np.rint(mean * weight) != rewards).any() or bandit.updates != len(asked):
-            os._exit(TWICE)
+            return TWICE
+        return 0
 
 
 def compile_all():
@@ -132,8 +133,7 @@ def forked(job, *arguments, prepare=None, after=None):
             os.close(reading)
             if prepare is not None:
                 prepare()
-            job(*arguments, writing)
-            code = 0
+            code = job(*arguments, writing) or 0
         finally:
             os._exit(code)
     os.close(writing)
