@@ -2,7 +2,7 @@
 
 from ._changes import ChangeDetector
 from .bandit import Bandit
-from .errors import CheckpointError, StaleRowsError, UnknownArmError
+from .errors import CheckpointError, MergeError, StaleRowsError, UnknownArmError
 from .models import Beta, GammaPoisson, Gaussian, HybridLinear, Linear, SharedLinear
 from .policies import (
     EXP3,
@@ -37,6 +37,7 @@ __all__ = [
     "LinThompson",
     "LinUCB",
     "Linear",
+    "MergeError",
     "SharedLinear",
     "StaleRowsError",
     "Thompson",
