@@ -71,6 +71,10 @@ class Fleet:
 
     Raises
     ------
+    MergeError
+        For a bandit that does not merge: EXP3, sliding windows, the model 'hybrid_linear'.
+    ValueError
+        For a name that is no key.
     StoreUnavailableError
         When the store cannot be reached: there is no epoch to be had.
 
@@ -96,6 +100,7 @@ class Fleet:
                 f"replica = {bandit.replica!r} cannot name keys of a store: at most 40 letters, digits, '_' or '-'; "
                 "pass Bandit(..., replica=...)"
             )
+        bandit.contribution()  # refused here, where what it learns does not add up
         self.bandit, self.store, self.name, self.stale_after = bandit, store, name, stale_after
         self._reached_at = now
         self._seen: dict[str, int] = {}  # versions of others' keys

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from seedbed.bandits import Bandit, Thompson
+from seedbed.bandits import EXP3, UCB1, Bandit, MergeError, Thompson
 from seedbed.storage import Fleet, MemoryStore, SQLiteStore, StoreUnavailableError
 
 IDS = ["a", "b", "c"]
@@ -133,8 +133,6 @@ def test_a_restart_takes_another_epoch_and_finds_what_it_had_published(tmp_path)
 
 
 def test_another_configuration_is_reported_and_the_rest_heard():
-    from seedbed.bandits import UCB1
-
     store = MemoryStore()
     fleet = Fleet(replica("eu-1"), store, "rooms")
     Fleet(Bandit(UCB1(), IDS, replica="eu-2"), store, "rooms").sync(now=0.0)
@@ -147,6 +145,13 @@ def test_another_configuration_is_reported_and_the_rest_heard():
     assert "eu-2/0: only bandits of one configuration merge" in report.error
     assert "eu-4/0: this checkpoint cannot be read" in report.error
     assert fleet.bandit.updates == 1
+
+
+def test_what_does_not_merge_is_refused_before_anything_is_written():
+    store = MemoryStore()
+    with pytest.raises(MergeError, match="does not add up"):
+        Fleet(Bandit(EXP3(), IDS, replica="eu-1"), store, "rooms")
+    assert store.list() == {}
 
 
 def test_a_name_that_is_no_key_is_refused():
