@@ -157,3 +157,51 @@ def test_what_does_not_merge_is_refused_before_anything_is_written():
 def test_a_name_that_is_no_key_is_refused():
     with pytest.raises(ValueError, match="cannot name keys"):
         Fleet(replica("eu/1"), MemoryStore(), "rooms")
+
+
+def test_restarts_do_not_add_up():
+    """The newest life holds what the earlier ones learnt, and their keys are emptied."""
+    store, other = MemoryStore(), None
+    for life in range(4):
+        fleet = Fleet(replica("eu-1"), store, "rooms")
+        fleet.bandit.update("a", 1.0)
+        assert fleet.sync(now=float(life)).error is None
+        assert fleet.bandit.learnt == fleet.bandit.updates == life + 1
+        other = other or Fleet(replica("eu-2"), store, "rooms")
+        other.sync(now=float(life))
+        assert other.bandit.heard == {("eu-1", life): life + 1}
+    newcomer = Fleet(replica("eu-3"), store, "rooms")
+    newcomer.sync(now=9.0)
+    assert newcomer.bandit.evidence(["a"])[1] == 4.0
+    assert [key for key in store.list("rooms/eu-1/") if store.get(key).blob and "whole" in key] == [
+        "rooms/eu-1/3/whole"
+    ]
+
+
+def test_an_earlier_life_that_cannot_be_read_is_kept_until_it_can():
+    store = MemoryStore()
+    first = Fleet(replica("eu-1"), store, "rooms")
+    first.bandit.update("a", 1.0)
+    first.sync(now=0.0)
+    whole = store.get("rooms/eu-1/0/whole").blob
+    store.put("rooms/eu-1/0/whole", whole[:-1])
+    second = Fleet(replica("eu-1"), store, "rooms")
+    second.bandit.update("b", 1.0)
+    for _ in range(2):
+        report = second.sync(now=1.0)
+        assert "eu-1/0: this checkpoint cannot be read" in report.error
+    store.put("rooms/eu-1/0/whole", whole)
+    assert second.sync(now=2.0).error is None
+    assert second.bandit.evidence()[1].tolist() == [1.0, 1.0, 0.0]
+    assert (second.bandit.heard, second.bandit.learnt) == ({}, 2)
+
+
+def test_a_life_that_goes_on_after_its_successor_began_is_told_so():
+    store = MemoryStore()
+    first = Fleet(replica("eu-1"), store, "rooms")
+    first.bandit.update("a", 1.0)
+    first.sync(now=0.0)
+    second = Fleet(replica("eu-1"), store, "rooms")
+    second.sync(now=1.0)
+    report = first.sync(now=2.0)
+    assert "a later life of it has taken over" in report.error
