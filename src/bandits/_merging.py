@@ -241,6 +241,7 @@ def _take_in(bandit: Bandit, told: Contribution) -> None:
         and (name not in ledger.slots or slot.seq > ledger.slots[name].seq)
     }
     rows, before = rows_of(bandit), ledger.others_events
+    ledger.slots = {name: slot.longer(rows) for name, slot in ledger.slots.items()}
     for name, slot in news.items():
         if not is_shared(bandit._model):
             slot = _aligned(slot.at(places), columns, rows, ledger.slots.get(name), told.since)

@@ -158,6 +158,16 @@ def test_a_correction_ends_with_what_it_corrects():
         np.testing.assert_array_equal(bandit.evidence(["x"]), kept)
 
 
+def test_slots_with_restarts_heard_of_before_an_arm_came():
+    a, b, c = replicas(Thompson(), change_detector=ChangeDetector())
+    for bandit in (a, b):
+        bandit.update("x", 1.0, at=0.0)
+    c.absorb(a)
+    c.add_arms(["z"])
+    c.absorb(b)
+    assert c.evidence()[1].tolist() == [2.0, 0.0, 0.0]
+
+
 def test_a_delta_tells_of_arms_that_came_without_an_event():
     a, b, _ = replicas(Thompson(), arms=())
     a.add_arms(["x", "y"])
