@@ -340,6 +340,21 @@ def test_settings_are_the_last_writers():
     assert (a.paused, b.paused) == ([], [])
 
 
+def test_of_settings_written_at_once_the_same_holds_everywhere():
+    a, b = replicas(Thompson(), 2)
+    for bandit, reward in ((a, 1.0), (b, 0.0)):
+        bandit.update("a", reward)
+        bandit.warm_start(["b"], strength=10.0, source=["a"])
+        bandit.pause_arms(["a"])
+    b.resume_arms(["a"])
+    one, two = Bandit.merge([a, b]), Bandit.merge([b, a])
+    assert one.mean(["b"]) == two.mean(["b"]) == b.mean(["b"])  # of equal versions that of the later name
+    a.absorb(b)
+    b.absorb(a)
+    assert a.mean(["b"]) == b.mean(["b"])
+    assert one.paused == two.paused == a.paused == b.paused == []
+
+
 def change(bandit, start):
     """Rewards that change from 1 to 0, so that the detector restarts arm 'a'."""
     for minute in range(12):
@@ -440,5 +455,8 @@ def test_a_later_life_takes_over_what_the_earlier_ones_learnt(policy):
     twin = Bandit.from_bytes(third.to_bytes())
     assert twin.to_bytes() == third.to_bytes()
     assert Bandit.merge([twin, first, b, c]).heard == merged.heard
+    before = third.to_bytes()
+    third.absorb(first)  # what it has taken over already
+    assert third.to_bytes() == before
     with pytest.raises(MergeError, match="a later life of it has taken over"):
         a.absorb(told)
