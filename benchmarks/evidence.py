@@ -138,28 +138,40 @@ def merges():
     return "```text\n" + printed("-m", "pytest", "-q", "--hypothesis-profile=evidence", test).strip() + "\n```"
 
 
+SECTIONS = {
+    "Regret": regrets,
+    "Stop-loss": stops,
+    "Replay of production counts": counts_replays,
+    "Crashes": kills,
+    "Corruptions": corruptions,
+    "Merges": merges,
+    "Fleets": fleets,
+}
+PAGE = ROOT / "benchmarks" / "EVIDENCE.md"
+
+
 def main():
-    """Run everything and write the page."""
-    start = time.time()
-    sections = [
-        ("Regret", regrets),
-        ("Stop-loss", stops),
-        ("Replay of production counts", counts_replays),
-        ("Crashes", kills),
-        ("Corruptions", corruptions),
-        ("Merges", merges),
-        ("Fleets", fleets),
-    ]
-    parts = [(title, job.__doc__, job().strip()) for title, job in sections]
+    """Run everything, or the sections named, and write them into the page."""
+    unknown = set(sys.argv[1:]) - set(SECTIONS)
+    if unknown:
+        raise SystemExit(f"there is no section {', '.join(sorted(unknown))}; there are {', '.join(SECTIONS)}")
     versions = ", ".join(
         f"{name} {importlib.metadata.version(name)}" for name in ("seedbed", "numpy", "scipy", "numba")
     )
     machine = f"{platform.machine()} {platform.system()}, Python {platform.python_version()}, {versions}"
-    page = ["# Evidence", f"Written by `make evidence` in {(time.time() - start) / 60:.0f} minutes on {machine}."]
-    for title, text, result in parts:
-        page += [f"## {title}", text, result]
-    (ROOT / "benchmarks" / "EVIDENCE.md").write_text("\n\n".join(page) + "\n")
-    print("\n\n".join(page))
+    written = {}
+    for part in PAGE.read_text().split("\n## ")[1:] if PAGE.exists() else []:
+        title, _, text = part.partition("\n")
+        written[title] = text.strip()
+    for title in sys.argv[1:] or SECTIONS:
+        start, job = time.time(), SECTIONS[title]
+        result = job().strip()
+        when = f"{time.strftime('%Y-%m-%d')}, {(time.time() - start) / 60:.0f} minutes"
+        written[title] = f"{job.__doc__} ({when})\n\n{result}"
+        page = ["# Evidence", f"Written by `make evidence` on {machine}."]
+        page += [f"## {name}\n\n{written[name]}" for name in SECTIONS if name in written]
+        PAGE.write_text("\n\n".join(page) + "\n")
+        print(f"{title}: {when}", flush=True)
 
 
 if __name__ == "__main__":
