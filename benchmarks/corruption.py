@@ -38,12 +38,12 @@ from seedbed.bandits import (
     Linear,
     LinThompson,
     LinUCB,
-    MergeError,
     SharedLinear,
     Thompson,
     TopTwo,
     UnknownArmError,
 )
+from seedbed.bandits.errors import MergeError
 from seedbed.storage import _saved
 
 HEAD, CHECKSUM = 20, 16
