@@ -9,7 +9,7 @@
 import { readFileSync } from "node:fs";
 
 const MAGIC = "SEEDBED\x1a";
-const FORMAT = 2;
+const FORMAT = 3;
 const HEAD = 20;
 const CHECKSUM = 16;
 const MAX_DEPTH = 16;
@@ -202,8 +202,7 @@ function readCheckpoint(bytes, wanted) {
   const arrays = new Map();
   for (const [name, array] of packed) arrays.set(name, readArray(name, array));
   const checkpoint = { format, kind, config, values, arrays };
-  if (kind === "bandit") checkBandit(checkpoint);
-  else checkColdStart(checkpoint);
+  CHECKS[kind](checkpoint);
   return checkpoint;
 }
 
@@ -259,11 +258,10 @@ function modelOf({ format, config }) {
 function checkBandit(checkpoint) {
   const { format, values } = checkpoint;
   const ids = taken(values, "ids");
-  const isId = (id) => id === null || typeof id === "string" || (typeof id === "bigint" && BigInt.asIntN(64, id) === id);
-  require(Array.isArray(ids) && ids.every(isId), "its ids are not a list of strings and integers");
-  const live = ids.filter((id) => id !== null);
-  require(new Set(live.map((id) => typeof id + id)).size === live.length, "an id stands twice");
-  const [prior, evidence] = ROWS[modelOf(checkpoint).get("kind")] ?? [0, 0];
+  require(Array.isArray(ids), "its ids are not a list");
+  checkIds(ids.filter((id) => id !== null));
+  const model = modelOf(checkpoint);
+  const [prior, evidence] = ROWS[model.get("kind")] ?? [0, 0];
   shaped(checkpoint, "uids", "<u8", [ids.length]);
   shaped(checkpoint, "generations", "<i8", [ids.length], true);
   if (format === 1) {
@@ -274,6 +272,51 @@ function checkBandit(checkpoint) {
   shaped(checkpoint, "evidence", "<f8", [evidence, ids.length]);
   shaped(checkpoint, "prior", "<f8", [prior, ids.length], true);
   shaped(checkpoint, "exposures", "<f8", [2, ids.length], true);
+  const size = sizeOfSums(model, ids.length);
+  if (format >= 3) checkSlots(checkpoint, size);
+  shaped(checkpoint, "retracted", "<f8", size, true);
+  shaped(checkpoint, "retracted_resets", "<i8", [size[0]], true);
+}
+
+function sizeOfSums(model, rows) {
+  const counts = ROWS[model.get("kind")];
+  if (counts !== undefined) return [rows, counts[1]];
+  const d = Number(taken(model, "n_features"));
+  return [model.get("kind") === "shared_linear" ? 1 : rows, (d * (d + 1)) / 2 + d];
+}
+
+function checkSlots(checkpoint, size) {
+  const slots = taken(checkpoint.values, "slots");
+  require(Array.isArray(slots), "its slots are not a list");
+  const names = new Set();
+  slots.forEach((slot, i) => {
+    const isSlot = Array.isArray(slot) && slot.length === 5 && typeof slot[0] === "string";
+    require(isSlot, "a slot is not [replica, epoch, seq, landmark, taken]");
+    const [replica, epoch, seq, landmark, held] = slot;
+    require([epoch, seq, held].every(isCount) && typeof landmark === "number", "a slot is not of counts and a landmark");
+    require(held <= epoch, "a slot holds more epochs than there were");
+    names.add(`${epoch} ${replica}`);
+    shaped(checkpoint, `slot_${i}_sums`, "<f8", size, true);
+    shaped(checkpoint, `slot_${i}_retracted`, "<f8", size, true);
+    shaped(checkpoint, `slot_${i}_resets`, "<i8", [size[0]], true);
+  });
+  require(names.size === slots.length, "two slots have one name");
+  const isHeld = ([replica, epoch]) =>
+    slots.some(([other, later, , , held]) => other === replica && later - held <= epoch && epoch < later);
+  require(!slots.some(isHeld), "a slot stands beside one that holds it");
+}
+
+function isCount(value) {
+  return typeof value === "bigint" && value >= 0n && value <= 2n ** 53n;
+}
+
+function isId(id) {
+  return typeof id === "string" || (typeof id === "bigint" && BigInt.asIntN(64, id) === id);
+}
+
+function checkIds(ids) {
+  require(ids.every(isId), "its ids are not a list of strings and integers");
+  require(new Set(ids.map((id) => typeof id + id)).size === ids.length, "an id stands twice");
 }
 
 const FLOATS = ["opened", "closed", "granted_at", "probability", "log_evidence", "yielded", "pushed", "multiplier"];
@@ -293,8 +336,44 @@ function checkColdStart(checkpoint) {
   shaped(checkpoint, "spending", "<i8", [3]);
 }
 
+function checkContribution(checkpoint) {
+  const { values, arrays } = checkpoint;
+  const ids = taken(values, "ids");
+  require(Array.isArray(ids), "its ids are not a list");
+  checkIds(ids);
+  const tombstones = arrays.get("tombstones");
+  require(tombstones?.dtype === "<u8" && tombstones.shape.length === 1, "it has no tombstones");
+  require(typeof taken(values, "latest") === "number", "its latest is not a time");
+  const since = taken(values, "since");
+  require(isCount(since), "its since is not a count");
+  const model = modelOf(checkpoint);
+  checkSlots(checkpoint, sizeOfSums(model, ids.length));
+  const isDelta = values.get("slots").length === 1 && model.get("kind") !== "shared_linear";
+  require(since === 0n || isDelta, "only one replica's arms make a delta");
+}
+
+function checkDurable(checkpoint) {
+  const { values, arrays } = checkpoint;
+  const [journal, segment, seen] = ["journal", "segment", "seen"].map((name) => taken(values, name));
+  require(typeof journal === "string" && /^[0-9a-f]{32}$/.test(journal), "its journal is not a name");
+  require(typeof segment === "bigint" && segment > 0n, "its segment is not a number");
+  const areIds = (lists) =>
+    Array.isArray(lists) && lists.length === 2 && lists.every((ids) => Array.isArray(ids) && ids.every(isId));
+  const isSeen = seen instanceof Map && seen.size === 2 && ["update", "correct"].every((name) => areIds(seen.get(name)));
+  require(isSeen, "its seen is not a map of ids");
+  const inner = arrays.get("bandit");
+  require(inner?.dtype === "|u1" && inner.shape.length === 1, "its bandit is not bytes");
+  arrays.delete("bandit");
+  values.set("bandit", readCheckpoint(Buffer.from(inner.entries), ["bandit"]));
+}
+
+const CHECKS = {
+  bandit: checkBandit, cold_start: checkColdStart, contribution: checkContribution, durable: checkDurable,
+};
+
 function meansOf(checkpoint) {
-  if (checkpoint.kind === "cold_start") return meansOf(checkpoint.values.get("bandit"));
+  if (checkpoint.values.get("bandit") !== undefined) return meansOf(checkpoint.values.get("bandit"));
+  require(checkpoint.kind === "bandit", "--mean is for what has a bandit");
   const model = modelOf(checkpoint);
   require(model.get("kind") === "beta", `--mean is for the model beta, not for ${quoted(model.get("kind"))}`);
   const { format, values, arrays } = checkpoint;
@@ -307,12 +386,39 @@ function meansOf(checkpoint) {
   const [a, b] = (model.get("prior") ?? [1, 1]).map(Number);
   const exposures = entries("exposures") ?? new Array(2 * size).fill(0);
   const scale = format === 1 ? 1 : scaleOf(model.get("half_life") ?? null, entries("cells"));
+  const others = othersOf(checkpoint);
   return ids.flatMap((id, c) => {
     if (id === null) return [];
-    const good = (prior ? prior[c] : a) + scale * evidence[c];
-    const bad = (prior ? prior[size + c] : b) + scale * evidence[size + c] + exposures[c] - exposures[size + c];
+    const [won, lost] = [0, 1].map((e) => scale * Math.max(evidence[e * size + c] + others(c, e), 0));
+    const good = (prior ? prior[c] : a) + won;
+    const bad = (prior ? prior[size + c] : b) + lost + exposures[c] - exposures[size + c];
     return [[id, good / (good + bad)]];
   });
+}
+
+function othersOf({ config, values, arrays }) { // what others' slots add to a sum of a column
+  const entries = (name) => arrays.get(name)?.entries;
+  const landmark = entries("cells")?.[1] ?? NaN;
+  const slots = (values.get("slots") ?? []).map(([replica, epoch, , mark], i) => {
+    const [sums, retracted, resets] = ["sums", "retracted", "resets"].map((part) => entries(`slot_${i}_${part}`));
+    return { name: Buffer.from(replica), epoch, mark, sums, retracted, resets };
+  });
+  slots.sort((x, y) => Buffer.compare(x.name, y.name) || (x.epoch < y.epoch ? -1 : 1));
+  if (entries("retracted") !== undefined) {
+    const [mark, resets] = [values.get("retracted_landmark"), entries("retracted_resets")];
+    slots.push({ mark, retracted: entries("retracted"), resets });
+  }
+  const blocks = config.get("change_detector") ? arrays.get("blocks") : undefined;
+  const restarts = (c) => (blocks === undefined ? 0n : BigInt(blocks.entries[(c + 1) * blocks.shape[1] - 1]));
+  return (c, e) => {
+    let total = 0;
+    for (const { mark, sums, retracted, resets } of slots) {
+      if ((resets?.[c] ?? 0n) !== restarts(c)) continue;
+      const factor = Number.isNaN(mark) || Number.isNaN(landmark) ? 1 : 2 ** (mark - landmark);
+      total += ((sums?.[2 * c + e] ?? 0) - (retracted?.[2 * c + e] ?? 0)) * factor;
+    }
+    return total;
+  };
 }
 
 function scaleOf(halfLife, cells) {
@@ -345,7 +451,7 @@ function main(args) {
     return 2;
   }
   try {
-    const checkpoint = readCheckpoint(readFileSync(path), ["bandit", "cold_start"]);
+    const checkpoint = readCheckpoint(readFileSync(path), Object.keys(CHECKS));
     console.log(JSON.stringify(printable(isMean ? meansOf(checkpoint) : checkpoint), null, 1));
     return 0;
   } catch (error) {

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ._inputs import MAX_TIME
 from ._random import ArmId
 from ._table import Handles, Table
-from .arms import checked_ids
+from .arms import checked_ids, is_id
 from .checkpoint import Checkpoint, pack, require, take
 
 KIND = "contribution"
@@ -275,7 +275,7 @@ def load_writes(values: dict[str, Any], name: str, check: Any) -> dict[ArmId, Wr
         require(isinstance(entry, list) and len(entry) == 5, f"one of its {name} is not of five parts")
         id, version, replica, epoch, value = entry
         is_stamp = _is_count(version) and isinstance(replica, str) and _is_count(epoch)
-        require(type(id) in (str, int) and is_stamp, f"one of its {name} has no id or no stamp")
+        require(is_id(id) and id not in writes and is_stamp, f"one of its {name} has no id of its own or no stamp")
         require(check(value), f"one of its {name} has an impossible value")
         writes[id] = Write((version, replica, epoch), value)
     return writes
