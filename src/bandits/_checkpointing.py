@@ -18,7 +18,17 @@ from ._table import CELL_NAMES, CELLS, FIRST, LANDMARK, RESOLVED, SHOWN, STAMP, 
 from ._window import are_events, count_held
 from .arms import is_id
 from .checkpoint import Checkpoint, pack, require, take, unpack
-from .contributions import MAX_EPOCH, Form, load_retracted, load_slots, load_writes, save_slots, save_writes
+from .contributions import (
+    MAX_EPOCH,
+    MAX_EVENTS,
+    Form,
+    is_taken,
+    load_retracted,
+    load_slots,
+    load_writes,
+    save_slots,
+    save_writes,
+)
 from .policies import AnyPolicy
 from .records import MOST_CHANGES, Change
 
@@ -224,14 +234,17 @@ def _take_ledger(bandit: Bandit, values: dict[str, Any], arrays: dict[str, Any])
     if why_not_additive(bandit) is None:
         require(form.are_possible(own_slot(bandit)[0].sums), "evidence is out of range")
     ledger.slots = load_slots(values, arrays, form)
+    ledger.taken = take(values, "taken", lambda v: _is_count(v, bandit.epoch), "a count") if "taken" in values else 0
     require((bandit.replica, bandit.epoch) not in ledger.slots, "it has heard of itself")
+    lives = {**ledger.slots, (bandit.replica, bandit.epoch): ledger.retracted._replace(taken=ledger.taken)}
+    require(not any(is_taken(name, lives) for name in lives), "one life holds what another has learnt")
     require(bandit.updates >= ledger.others_events, "others have learnt more than all")
+    require(bandit.learnt <= MAX_EVENTS, "it has learnt more events than can be told")
     if "retracted" in arrays:
         ledger.retracted = load_retracted(values, arrays, form)
     ledger.settle(ledger.priors, load_writes(values, "priors", lambda prior: is_prior(model, prior)))
     ledger.settle(ledger.pauses, load_writes(values, "pauses", lambda pause: isinstance(pause, bool)))
     ledger.arranged = bandit.learnt
-    ledger.taken = take(values, "taken", _is_count, "a count") if "taken" in values else 0
     if ledger.slots or ledger.retracted.sums.size:
         require(why_not_additive(bandit) is None, "others' sums stand in it, which do not add up")
         add_up(bandit, np.arange(form.rows), 0, np.nan, derives=False)
