@@ -1,5 +1,6 @@
 """Corrupt checkpoints by the thousand: each must be refused, or decode to an object that works.
 
+A contribution must be refused and leave who was told as it was, or be absorbed and leave a bandit that works.
 `python benchmarks/corruption.py [N] [SEED]` makes N corruptions (100,000 by default) and prints what became of them.
 Damage by chance leaves a wrong checksum; the corruptions of the tree repair it, as a forger or a faulty writer would.
 """
@@ -13,8 +14,9 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Callable
+from functools import cache
 from hashlib import blake2b
-from typing import Any
+from typing import Any, Self
 
 import msgpack
 import numpy as np
@@ -41,6 +43,8 @@ from seedbed.bandits import (
     TopTwo,
     UnknownArmError,
 )
+from seedbed.bandits.errors import MergeError
+from seedbed.storage import _saved
 
 HEAD, CHECKSUM = 20, 16
 SECONDS = 60  # after which a case is taken for a hang
@@ -64,8 +68,8 @@ def pairs(*items: Any) -> Pairs:
 # valid checkpoints, small ones of every kind
 
 
-def _learnt(policy: Any, *, width: int = 0, at: float | None = None, **options: Any) -> Bandit:
-    bandit = Bandit(policy, ["a", 1, "1", "gone", "p"], seed=2**64 - 1, replica="eu-3", **options)
+def _learnt(policy: Any, *, width: int = 0, at: float | None = None, replica: str = "eu-3", **options: Any) -> Bandit:
+    bandit = Bandit(policy, ["a", 1, "1", "gone", "p"], seed=2**64 - 1, replica=replica, **options)
     for i in range(7):
         context = np.linspace(-1.0, 1.0, width) + 0.1 * i if width else None
         time = None if at is None else at + 30.0 * i
@@ -88,6 +92,94 @@ def _detected() -> Bandit:
     for i in range(200):
         bandit.update("a", float(i >= 100), at=240.0 + i)
     return bandit
+
+
+def _fleet(policy: Any, *, width: int = 0, at: float | None = None, **options: Any) -> tuple[Bandit, bytes, bytes]:
+    """One that has heard of two others, and all, and the news, that one of them tells: with corrections and lives."""
+    timed = {"width": width, "at": at, **options}
+    one, two, three = (_learnt(policy, replica=f"eu-{i}", **timed) for i in range(1, 4))
+    context = np.linspace(-1.0, 1.0, width) if width else None
+    event = {"context": context, "at": at}
+    for bandit in (one, three):
+        bandit.correct("a", 0.0, **event)
+        bandit.reopen()
+        bandit.take_over()
+        bandit.update("a", 1.0, **event)
+    for i in range(200 if options else 0):
+        two.update("a", float(i >= 100), at=240.0 + i)
+    one.absorb(two)
+    one.absorb(three.contribution())
+    one.reopen()
+    one.correct(1, 1.0, 2.0, context=None if context is None else context + 0.1, at=None if at is None else at + 30.0)
+    since = three.learnt
+    three.update("p", 1.0, **event)
+    three.correct("a", 1.0, **event)
+    news = three.contribution(since)
+    if not width:
+        three.warm_start(["1"], strength=5.0, source=["a", "p"])
+    three.pause_arms(["a"])
+    three.retire_arms(["1"])
+    three.add_arms(["x"])
+    return _with_lives(one, **({} if context is None else {"context": context})), three.contribution(), news
+
+
+@cache
+def _fleets() -> dict[str, tuple[Bandit, bytes, bytes]]:
+    detector = ChangeDetector(bucket=10.0, window=4)
+    return {
+        "beta": _fleet(Thompson()),
+        "gaussian": _fleet(BayesUCB(model=Gaussian())),
+        "decay": _fleet(Thompson(model=Beta(half_life=60.0)), at=0.0),
+        "detector": _fleet(Thompson(model=Beta(half_life=60.0)), at=0.0, change_detector=detector),
+        "linear": _fleet(LinUCB(model=Linear(n_features=2)), width=2),
+        "shared linear": _fleet(LinThompson(model=SharedLinear(n_features=2, half_life=60.0)), width=2, at=0.0),
+    }
+
+
+def _told() -> dict[str, bytes]:
+    """What members of fleets save, and are told."""
+    blobs = {}
+    for name, (bandit, whole, news) in _fleets().items():
+        blobs |= {f"fleet, {name}": bandit.to_bytes(), f"told, {name}": whole, f"told news, {name}": news}
+    return blobs | {"told all, detector": _fleets()["detector"][0].to_bytes()}
+
+
+class Receiver:
+    """Reads what a bandit is told: one that has learnt something takes it in, all or nothing."""
+
+    def __init__(self, told: bytes) -> None:
+        self.told = told
+
+    def from_bytes(self, blob: bytes) -> Bandit:
+        """A bandit that has absorbed it."""
+        bandit = Bandit.from_bytes(self.told)
+        try:
+            bandit.absorb(blob)
+        except (CheckpointError, MergeError):
+            assert bandit.to_bytes() == self.told, "refused, yet something has changed"
+            raise
+        saved = bandit.to_bytes()
+        bandit.absorb(blob)
+        assert bandit.to_bytes() == saved, "told twice, it is another"
+        return bandit
+
+
+class Resumed:
+    """What the checkpoint of a Durable holds."""
+
+    def __init__(self, saved: _saved.Saved) -> None:
+        self.saved = saved
+        for older, newer in saved.seen.values():
+            assert all(id in _saved.Seen(1, older, newer) for id in older + newer)
+
+    @classmethod
+    def from_bytes(cls, blob: bytes) -> Self:
+        """Read it."""
+        return cls(_saved.load(blob))
+
+    def to_bytes(self) -> bytes:
+        """Write it."""
+        return _saved.save(self.saved.bandit.to_bytes(), *self.saved[1:])
 
 
 def _rooms() -> ColdStartAllocator:
@@ -126,7 +218,14 @@ def specimens() -> dict[str, bytes]:
     }
     bandits["beta"].warm_start(["new"], strength=5.0)
     blobs = {name: bandit.to_bytes() for name, bandit in bandits.items()}
-    return {**blobs, "cold start": _rooms().to_bytes(), "cold start, no rooms": ColdStartAllocator().to_bytes()}
+    seen = {"update": (["view-1", 7], ["view-2"]), "correct": ([], ["view-1"])}
+    blobs["durable"] = _saved.save(blobs["beta"], bytes(range(16)), 3, seen)
+    return {
+        **blobs,
+        **_told(),
+        "cold start": _rooms().to_bytes(),
+        "cold start, no rooms": ColdStartAllocator().to_bytes(),
+    }
 
 
 # trees and bytes
@@ -160,20 +259,34 @@ def signed(body: bytes, version: int = 3) -> bytes:
 
 
 def to_input(blob: bytes) -> bytes:
-    """A fuzzer's input: a byte that says which kind and format, and the body."""
+    """A fuzzer's input: a byte that says which kind and format (see `from_input`), and the body."""
     body = blob[HEAD:-CHECKSUM]
     return bytes([2 * (blob[8] == 1) + (b"cold_start" in body[:40])]) + body
 
 
+def to_inputs() -> dict[str, bytes]:
+    """Inputs of all that is told, and of a Durable's checkpoint."""
+    blobs, names = specimens(), list(_fleets())
+    kinds = {name: 4 + 16 * names.index(name.split(", ")[1]) for name in blobs if name.startswith("told")}
+    return {name: bytes([kind]) + blobs[name][HEAD:-CHECKSUM] for name, kind in {**kinds, "durable": 8}.items()}
+
+
 def from_input(data: bytes) -> tuple[Any, bytes]:
-    """The class that reads an input, and the checkpoint; checksums are repaired, also of one inside."""
+    """What reads an input, and the checkpoint; checksums are repaired, also of one inside.
+
+    The first byte: 1, a cold start; 2, of format 1; 4, what the bandit of a fleet is told, 16 times its number; 8, a
+    Durable's.
+    """
     body = bytearray(data[1:])
     start = body.find(b"SEEDBED\x1a")
     if start >= 0 and len(body) >= start + HEAD:
         end = start + HEAD + struct.unpack_from("<Q", body, start + 12)[0]
         if end + CHECKSUM <= len(body):
             body[end : end + CHECKSUM] = blake2b(body[start:end], digest_size=CHECKSUM).digest()
-    return (ColdStartAllocator if data[0] & 1 else Bandit), signed(bytes(body), 1 if data[0] & 2 else 3)
+    loader: Any = ColdStartAllocator if data[0] & 1 else Resumed if data[0] & 8 else Bandit
+    if data[0] & 4:
+        loader = list(_receivers().values())[(data[0] >> 4) % len(_fleets())]
+    return loader, signed(bytes(body), 1 if data[0] & 2 else 3)
 
 
 def places(tree: Any) -> list[tuple[Any, int]]:
@@ -407,14 +520,20 @@ def outcome(blob: bytes, loader: Any, valid: bytes | None = None) -> str:
         thing = loader.from_bytes(blob)
     except CheckpointError:
         return "refused"
+    except MergeError:
+        assert isinstance(loader, Receiver), "no bandit was to be merged"
+        return "refused"
     if valid is not None:
         assert blob == valid, "read though it was altered"
         return "unchanged"
     saved = thing.to_bytes()
+    loader = type(thing)
     twin = loader.from_bytes(saved)
     assert twin.to_bytes() == saved, "saved and read again, it is another"
     if loader is Bandit:
         _use_bandit(thing, twin)
+    elif loader is Resumed:
+        _use_bandit(thing.saved.bandit, twin.saved.bandit)
     else:
         _use_allocator(thing, twin)
     return "usable"
@@ -467,15 +586,33 @@ def _use_bandit(bandit: Bandit, twin: Bandit) -> None:
     _documented(lambda: bandit.retire_arms(ids[:1]))
     _documented(lambda: bandit.add_arms(["brand", "new"]))
     _documented(lambda: bandit.resume_arms(bandit.paused))
+    _documented(lambda: bandit.correct("brand", 1.0, at=now, **options))
+    _documented(lambda: _go_on_in_a_fleet(bandit))
     means = _documented(lambda: bandit.mean(**options))
     assert linear or means is None or np.isfinite(means).all(), "a mean is not a number any more"
     if not linear and _can_count_on(bandit):
         Bandit.from_bytes(bandit.to_bytes())
 
 
+def _go_on_in_a_fleet(bandit: Bandit) -> None:
+    """Tell others, and go on in another life."""
+    told = bandit.contribution()
+    if _can_count_on(bandit):
+        new = Bandit(bandit.policy, replica="new", change_detector=bandit.change_detector)
+        new.absorb(told)
+        new.absorb(bandit)
+    bandit.reopen()
+    bandit.take_over()
+    bandit.reopen("another")
+
+
 def _can_count_on(bandit: Bandit) -> bool:
     """Whether its counts are not at the end of what is written, which no history reaches."""
-    return max(bandit.updates, bandit._counter[0], bandit._table[1:3].max()) < 2**53 - 10_000
+    known = [count for name, slot in bandit._ledger.slots.items() for count in (name[1], 32 * slot.seq, *slot.resets)]
+    resets = bandit._resets()
+    counts = [*known, 32 * bandit.learnt, bandit._ledger.version, bandit.epoch, *([] if resets is None else resets)]
+    most = 2**53 - 10_000
+    return max(bandit.updates, bandit._counter[0], bandit._table[1:3].max(), *counts) < most
 
 
 def _use_allocator(allocator: ColdStartAllocator, twin: ColdStartAllocator) -> None:
@@ -501,9 +638,16 @@ def _use_allocator(allocator: ColdStartAllocator, twin: ColdStartAllocator) -> N
         ColdStartAllocator.from_bytes(allocator.to_bytes())
 
 
+@cache
+def _receivers() -> dict[str, Receiver]:
+    return {name: Receiver(bandit.to_bytes()) for name, (bandit, _, _) in _fleets().items()}
+
+
 def loader_of(name: str) -> Any:
-    """The class that reads a specimen."""
-    return ColdStartAllocator if name.startswith("cold") else Bandit
+    """What reads a specimen."""
+    if name.startswith("told"):
+        return _receivers()[name.split(", ")[1]]
+    return ColdStartAllocator if name.startswith("cold") else Resumed if name == "durable" else Bandit
 
 
 def run(count: int, seed: int = 2026, report: Callable[[int], None] = lambda i: None) -> tuple[Counter, dict, list]:
