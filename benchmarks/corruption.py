@@ -527,7 +527,7 @@ def outcome(blob: bytes, loader: Any, valid: bytes | None = None) -> str:
         assert blob == valid, "read though it was altered"
         return "unchanged"
     saved = thing.to_bytes()
-    loader = Bandit if isinstance(loader, Receiver) else loader
+    loader = type(thing)
     twin = loader.from_bytes(saved)
     assert twin.to_bytes() == saved, "saved and read again, it is another"
     if loader is Bandit:
@@ -608,11 +608,11 @@ def _go_on_in_a_fleet(bandit: Bandit) -> None:
 
 def _can_count_on(bandit: Bandit) -> bool:
     """Whether its counts are not at the end of what is written, which no history reaches."""
-    known = [count for name, slot in bandit._ledger.slots.items() for count in (name[1], slot.seq, *slot.resets)]
+    known = [count for name, slot in bandit._ledger.slots.items() for count in (name[1], 32 * slot.seq, *slot.resets)]
     resets = bandit._resets()
-    counts = [*known, bandit._ledger.version, bandit.epoch, *([] if resets is None else resets)]
+    counts = [*known, 32 * bandit.learnt, bandit._ledger.version, bandit.epoch, *([] if resets is None else resets)]
     most = 2**53 - 10_000
-    return max(bandit.updates, bandit._counter[0], bandit._table[1:3].max(), *counts) < most and bandit.learnt < 2**47
+    return max(bandit.updates, bandit._counter[0], bandit._table[1:3].max(), *counts) < most
 
 
 def _use_allocator(allocator: ColdStartAllocator, twin: ColdStartAllocator) -> None:

@@ -4,7 +4,8 @@
 FOUND is an empty folder for what is found. Options are libFuzzer's: `-max_total_time=300` stops after five minutes, and
 `-merge=1 KEPT FOUND tests/corpus` keeps what adds coverage. Needs the extra `fuzz` (atheris).
 
-An input is a byte (which kind, which format) and a body; its checksums are repaired, as no mutation would find them.
+An input is a byte (which kind, which format, who is told) and a body; its checksums are repaired, as no mutation would
+find them.
 Kernels run uncompiled, so that their branches count as well.
 """
 
@@ -22,6 +23,7 @@ import corruption
 import numpy as np
 
 from seedbed.bandits import CheckpointError
+from seedbed.bandits.errors import MergeError
 
 
 def read(data: bytes) -> None:
@@ -31,10 +33,10 @@ def read(data: bytes) -> None:
     loader, blob = corruption.from_input(data)
     try:
         thing = loader.from_bytes(blob)
-    except CheckpointError:
+    except (CheckpointError, MergeError):
         return
     saved = thing.to_bytes()
-    assert loader.from_bytes(saved).to_bytes() == saved
+    assert type(thing).from_bytes(saved).to_bytes() == saved
 
 
 def mutate(data: bytes, largest: int, seed: int) -> bytes:

@@ -46,9 +46,24 @@ def test_corruptions_are_refused_or_harmless():
 def test_every_specimen_is_valid():
     for name, blob in KINDS.items():
         loader = corruption.loader_of(name)
-        assert loader.from_bytes(blob).to_bytes() == blob
+        assert isinstance(loader, corruption.Receiver) or loader.from_bytes(blob).to_bytes() == blob
         assert corruption.signed(corruption.encoded(corruption.decoded(blob))) == blob
         assert corruption.outcome(blob, loader) == "usable"
+
+
+def test_specimens_are_inputs_of_the_fuzzer_too():
+    for name, data in corruption.to_inputs().items():
+        assert corruption.from_input(data) == (corruption.loader_of(name), KINDS[name])
+
+
+def test_messages_say_what_they_should():
+    """Else a refusal of everything would pass: in whole, as news, with a slot that holds others and one corrected."""
+    fields = {name: unpack(blob, ("bandit", "contribution")) for name, blob in KINDS.items() if "detector" in name}
+    assert fields["told news, detector"].values["since"] > 0
+    assert fields["told, detector"].values["slots"][0][4] == 1
+    assert "slot_0_retracted" in fields["told, detector"].arrays
+    assert len(fields["fleet, detector"].values["slots"]) == 3
+    assert any(name.endswith("resets") for name in fields["fleet, detector"].arrays)
 
 
 @pytest.mark.parametrize("path", sorted(CORPUS.glob("*")), ids=lambda path: path.name[:12])
@@ -131,7 +146,7 @@ LARGE = {
 
 
 def changed(name, change):
-    checkpoint = unpack(KINDS[name], "cold_start" if name.startswith("cold") else "bandit")
+    checkpoint = unpack(KINDS[name], ("bandit", "cold_start", "contribution", "durable"))
     change(checkpoint)
     return pack(checkpoint)
 
@@ -189,6 +204,11 @@ def detected(c):
     c.arrays["blocks"] = np.zeros((c.arrays["uids"].size, 22))
 
 
+def far_ahead(c):
+    """Its product with the newest bucket's number was no number any more."""
+    c.config["change_detector"].update(bucket=1.7e308)
+
+
 CONTRADICTIONS = [
     ("columns contradict its tombstones", "exp3", zero_tombstones),
     ("retired twice", "beta", lambda c: c.arrays.update(tombstones=np.repeat(c.arrays["tombstones"], 2))),
@@ -231,6 +251,14 @@ CONTRADICTIONS = [
     ("no id, or an id no room", "cold start", put("quota", 0, 0)),
     ("open and closed", "cold start", put("closed", 0, 5.0)),
     ("seen too much", "cold start", put("seen", 0, 2**52)),
+    ("buckets contradict", "told all, detector", far_ahead),
+    ("journal = 'x' is not a name", "durable", lambda c: c.values.update(journal="x")),
+    ("journal = '.*' is not a name", "durable", lambda c: c.values.update(journal="zz" * 16)),
+    ("segment = 0 is not the number", "durable", lambda c: c.values.update(segment=0)),
+    ("seen of dict is not a map of ids", "durable", lambda c: c.values["seen"].update(update=[["x"], [["y"]]])),
+    ("seen of dict is not a map of ids", "durable", lambda c: c.values["seen"].update(update=[["x"], 5])),
+    ("seen of dict is not a map of ids", "durable", lambda c: c.values["seen"].update(update=["x"])),
+    ("bandit is missing", "durable", lambda c: c.arrays.clear()),
     ("change has a field", "cold start", lambda c: c.values["changes"][0].update(room=True)),
     ("change has other counts", "cold start", lambda c: c.values["changes"][0].update(counts={})),
     ("change is out of range", "cold start", lambda c: c.values["changes"][0].update(at=float("nan"))),

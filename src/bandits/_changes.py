@@ -140,7 +140,7 @@ def are_buckets(blocks: Table, bucket: float, latest: float) -> bool:
     is_good &= (weights <= MOST) & (squares <= MOST * MOST) & (numbers == np.floor(numbers))
     is_good &= ~used | ((numbers <= newest) & (np.mod(numbers, weights.shape[1]) == places))
     last = latest if latest > 0.0 else 0.0  # events without a time, before any, are of time 0
-    is_past = (newest == np.floor(newest)) & (newest * bucket <= last * (1.0 + 1e-9) + bucket)
+    is_past = (newest == np.floor(newest)) & (newest <= last * (1.0 + 1e-9) / bucket + 1.0)
     is_count = (restarts >= 0.0) & (restarts == np.floor(restarts)) & (restarts < 2.0**53)
     return bool(is_good.all() and is_past.all() and is_count.all())
 

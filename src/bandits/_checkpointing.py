@@ -18,7 +18,17 @@ from ._table import CELL_NAMES, CELLS, FIRST, LANDMARK, RESOLVED, SHOWN, STAMP, 
 from ._window import are_events, count_held
 from .arms import is_id
 from .checkpoint import Checkpoint, pack, require, take, unpack
-from .contributions import MAX_EPOCH, Form, is_taken, load_retracted, load_slots, load_writes, save_slots, save_writes
+from .contributions import (
+    MAX_EPOCH,
+    MAX_EVENTS,
+    Form,
+    is_taken,
+    load_retracted,
+    load_slots,
+    load_writes,
+    save_slots,
+    save_writes,
+)
 from .policies import AnyPolicy
 from .records import MOST_CHANGES, Change
 
@@ -229,6 +239,7 @@ def _take_ledger(bandit: Bandit, values: dict[str, Any], arrays: dict[str, Any])
     lives = {**ledger.slots, (bandit.replica, bandit.epoch): ledger.retracted._replace(taken=ledger.taken)}
     require(not any(is_taken(name, lives) for name in lives), "one life holds what another has learnt")
     require(bandit.updates >= ledger.others_events, "others have learnt more than all")
+    require(bandit.learnt <= MAX_EVENTS, "it has learnt more events than can be told")
     if "retracted" in arrays:
         ledger.retracted = load_retracted(values, arrays, form)
     ledger.settle(ledger.priors, load_writes(values, "priors", lambda prior: is_prior(model, prior)))

@@ -315,7 +315,7 @@ def _follow(bandit: Bandit, rows: Handles, told_latest: float) -> None:
     if own is not None:
         latest = own[rows]
         for slot in ledger.slots.values():
-            latest = np.maximum(latest, slot.resets[rows])
+            latest = np.maximum(latest, lengthen(slot.resets, rows_of(bandit))[rows])  # arms may be new
         behind = latest > own[rows]
         if behind.any():
             restart(table, bandit._state.blocks, rows[behind], latest[behind])

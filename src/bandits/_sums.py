@@ -170,7 +170,7 @@ def _put_blocks(table: Table, blocks: Table, d: int, ridge: float, rows: Handles
 def note_others(table: Table, events: float, latest: float) -> None:
     """Count so many events of others as learnt; `latest` is a time now known, or NaN."""
     table[EVENTS, -1] += events
-    if latest > table[LATEST, -1] or table[LATEST, -1] != table[LATEST, -1]:
+    if latest > table[LATEST, -1] or (math.isnan(table[LATEST, -1]) and not math.isnan(latest)):
         table[LATEST, -1] = latest
 
 

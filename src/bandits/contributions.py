@@ -20,7 +20,7 @@ from .checkpoint import Checkpoint, pack, require, take
 KIND = "contribution"
 Name = tuple[str, int]  # replica and epoch
 MAX_EPOCH = 2**53
-_MAX_EVENTS = 2**48  # of one replica: so that all of them are counted exactly
+MAX_EVENTS = 2**48  # of one replica: so that all of them are counted exactly
 _NO_COUNTS = np.zeros(0, np.int64)
 
 
@@ -223,7 +223,7 @@ def load_slots(values: dict[str, Any], arrays: dict[str, Any], form: Form) -> di
         require(isinstance(entry, list) and len(entry) == 5, "a slot is not [replica, epoch, seq, landmark, taken]")
         replica, epoch, seq, landmark, taken = entry
         require(isinstance(replica, str) and _is_count(epoch) and _is_count(seq), "a slot's name is none")
-        require(seq <= _MAX_EVENTS, "a slot has more events than are ever learnt")
+        require(seq <= MAX_EVENTS, "a slot has more events than are ever learnt")
         require(_is_count(taken) and taken <= epoch, "a slot holds more epochs than there were")
         require((replica, epoch) not in slots, "two slots have one name")
         slots[replica, epoch] = _slot(arrays, f"slot_{i}_", seq, landmark, form)._replace(taken=taken)
@@ -250,7 +250,7 @@ def _slot(arrays: dict[str, Any], prefix: str, seq: int, landmark: Any, form: Fo
     size = form.rows if form.has_resets else 0
     resets: Any = arrays.get(f"{prefix}resets", np.zeros(size, np.int64))
     require(resets.dtype == np.int64 and resets.shape == (size,), f"array '{prefix}resets' has no such shape")
-    require(bool(((resets >= 0) & (resets <= MAX_EPOCH)).all()), f"array '{prefix}resets' is not of counts")
+    require(bool(((resets >= 0) & (resets < MAX_EPOCH)).all()), f"array '{prefix}resets' is not of counts")
     return Slot(seq, landmark, sums, retracted, resets)
 
 

@@ -268,3 +268,60 @@ def test_a_landmark_that_runs_backwards_is_a_conflict():
     a.update("x", 1.0)
     with pytest.raises(MergeError, match="neither continues"):
         b.absorb(changed(a.contribution(), _slot(3, 0.0)))
+
+
+def test_a_new_arm_is_told_where_another_replica_is_known():
+    """The slots of others were too short for its column: half of the message was taken in, then an IndexError."""
+    a, b, c = replicas(Thompson(), change_detector=ChangeDetector(window=2))
+    b.update("x", 1.0)
+    c.add_arms(["z"])
+    c.update("z", 1.0)
+    a.absorb(b)
+    a.absorb(c)
+    assert a.mean(["x", "z"]).tolist() == [2 / 3, 2 / 3]
+
+
+def test_more_restarts_than_can_be_counted_are_refused():
+    a, b, _ = replicas(Thompson(), change_detector=ChangeDetector(window=2))
+    b.update("x", 1.0)
+    before = a.to_bytes()
+    with pytest.raises(CheckpointError, match="not of counts"):
+        a.absorb(changed(b.contribution(), _resets(2**53)))
+    assert a.to_bytes() == before
+    a.absorb(changed(b.contribution(), _resets(2**53 - 1)))
+    assert Bandit.from_bytes(a.to_bytes()).to_bytes() == a.to_bytes()
+
+
+def _resets(count):
+    return lambda f: f["arrays"].update(slot_0_resets=["<i8", [2], struct.pack("<2q", count, 0)])
+
+
+def test_a_time_that_is_none_leaves_no_bits():
+    """The bits of another's NaN went into the checkpoint, which was not the same once it was read."""
+    a, b, _ = replicas(Thompson())
+    b.update("x", 1.0)
+    none = struct.unpack("<d", struct.pack("<Q", 0x7FF8_0099_0000_0000))[0]
+    a.absorb(changed(b.contribution(), lambda f: f["values"].update(latest=none)))
+    assert Bandit.from_bytes(a.to_bytes()).to_bytes() == a.to_bytes()
+
+
+LIVES = {
+    "taken = 1 is not a count": lambda f: f["values"].update(taken=1),
+    "one life holds what another has learnt": lambda f: f["values"].update(
+        epoch=1, taken=1, slots=[["a", 0, 1, float("nan"), 0]]
+    ),
+    "one life holds what another": lambda f: f["values"].update(slots=[["a", 1, 1, float("nan"), 1]]),
+    "more events than can be told": lambda f: f["arrays"]["cells"].__setitem__(
+        2, struct.pack("<6d", 2.0**48 + 1.0, float("nan"), float("nan"), 0.0, 0.0, 0.0)
+    ),
+    "no id of its own": lambda f: f["values"].update(pauses=2 * [["x", 1, "a", 0, True]]),
+    "no id of its own or": lambda f: f["values"].update(pauses=[[2**63, 1, "a", 0, True]]),
+}
+
+
+@pytest.mark.parametrize("message", LIVES)
+def test_what_could_not_be_told_or_told_apart_is_refused(message):
+    bandit = Bandit(Thompson(), ["x", "y"], replica="a")
+    bandit.update("x", 1.0)
+    with pytest.raises(CheckpointError, match=message):
+        Bandit.from_bytes(changed(bandit.to_bytes(), LIVES[message]))
