@@ -16,6 +16,8 @@ from .errors import MergeError
 if TYPE_CHECKING:
     from .bandit import Bandit
 
+ROUNDING = 1e-9  # relative, of sums that should not have shrunk
+
 
 def check_additive(bandit: Bandit) -> None:
     """Refuse what has no additive form.

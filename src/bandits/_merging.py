@@ -1,4 +1,4 @@
-"""How bandits that learnt apart become one: contributions taken and taken in, forks, corrections."""
+"""How bandits that learnt apart become one: what others tell is checked, and joined with what is known."""
 
 from __future__ import annotations
 
@@ -6,102 +6,32 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from . import _checkpointing, contributions
 from ._adding import (
+    ROUNDING,
     add_up,
     bring_landmark,
     check_additive,
-    make_room,
     or_never,
-    others_of,
     own_slot,
     rename,
     rows_of,
-    why_not_additive,
 )
-from ._inputs import checked_int
 from ._learning import set_prior
 from ._random import uid64
-from ._sums import give, growing, is_shared, restart, width_of
-from ._table import LANDMARK, LATEST, RESOLVED, SHOWN, Handles, Table, columns_of
-from ._updating import is_batch
-from .arms import checked_id, checked_ids, uid_array
+from ._sums import growing, is_shared, restart
+from ._table import Handles, Table, columns_of
+from ._telling import everything
+from .arms import uid_array
 from .checkpoint import Checkpoint, unpack
-from .contributions import MAX_EPOCH, Contribution, Ledger, Name, Slot, Whole, is_taken, lengthen, newer, rescale
+from .contributions import Contribution, Name, Slot, is_taken, lengthen, newer, rescale
 from .errors import MergeError
 
 if TYPE_CHECKING:
     from .bandit import Bandit
 
-_ROUNDING = 1e-9  # relative, of sums that should not have shrunk
-_TINY = 1e-290  # the same, absolute
-
-# telling
-
-
-def contribution(bandit: Bandit, since: int | None) -> Contribution:
-    """The bandit's own slot: whole, or what has changed since it had `since` events."""
-    check_additive(bandit)
-    since = None if since is None else checked_int(since, "since", 0)
-    with bandit._lock:
-        ledger, arms = bandit._ledger, bandit._arms
-        slot, latest = own_slot(bandit)
-        ids, columns, tombstones = list(arms.handle_of), columns_of(arms.live_handles()), list(arms.tombstones)
-        generations, whole = np.array(arms.generations, np.int64), ledger.whole
-        if since is not None and whole is not None and since >= whole.since and not is_shared(bandit._model):
-            changed = _changed(slot, generations, whole)[columns]
-            ids = [id for id, has_changed in zip(ids, changed.tolist(), strict=True) if has_changed]
-            columns, start = columns[changed], whole.slot.seq
-            tombstones = tombstones[max(0, whole.buried - arms.tombstones_dropped) :]
-        else:
-            start, buried = 0, arms.tombstones_dropped + len(tombstones)
-            ledger.whole = Whole(slot, generations, buried, max(slot.seq, ledger.arranged + 1))
-        return Contribution(
-            _checkpointing.config_of(bandit),
-            ids,
-            uid_array(tombstones, len(tombstones)),
-            dict(ledger.priors),
-            dict(ledger.pauses),
-            latest,
-            start,
-            {(bandit.replica, bandit.epoch): slot if is_shared(bandit._model) else slot.at(columns)},
-        )
-
-
-def everything(bandit: Bandit) -> Contribution:
-    """The own slot, and all that was heard of."""
-    check_additive(bandit)
-    with bandit._lock:
-        ledger, arms, rows = bandit._ledger, bandit._arms, rows_of(bandit)
-        slot, latest = own_slot(bandit)
-        slots = {name: known.longer(rows) for name, known in ledger.slots.items()}
-        if slot.seq:
-            slots[bandit.replica, bandit.epoch] = slot
-        if not is_shared(bandit._model):
-            columns = columns_of(arms.live_handles())
-            slots = {name: known.at(columns) for name, known in slots.items()}
-        tombstones = uid_array(arms.tombstones, len(arms.tombstones))
-        settings = dict(ledger.priors), dict(ledger.pauses)
-        return Contribution(
-            _checkpointing.config_of(bandit), list(arms.handle_of), tombstones, *settings, latest, 0, slots
-        )
-
-
-def _changed(slot: Slot, generations: Handles, whole: Whole) -> Any:
-    """Which columns are not as they were, `[rows]`; a landmark that moved is no change."""
-    old = whole.slot.longer(slot.sums.shape[0])
-    factor = rescale(old.landmark, slot.landmark)
-    changed = lengthen(whole.generations + 1, generations.size) != generations + 1
-    changed |= (slot.sums != old.sums * factor).any(axis=1)
-    if slot.retracted.size:
-        before = old.retracted * factor if old.retracted.size else 0.0
-        changed |= (slot.retracted != before).any(axis=1)
-    return changed | (slot.resets != old.resets) if slot.resets.size else changed
-
-
-# listening
+_TINY = 1e-290  # the same as ROUNDING, absolute
 
 
 def opened(cls: type[Bandit], source: Any) -> Bandit | Checkpoint:
@@ -222,7 +152,7 @@ def _check_continues(model: Any, name: Name, here: Slot, there: Slot) -> None:
 
 def _are_less(sums: Table, than: Table) -> bool:
     """Whether a sum is less than another by more than rounding; the smallest numbers of all have no digits left."""
-    return bool((sums < than * (1.0 - _ROUNDING) - _TINY).any())
+    return bool((sums < than * (1.0 - ROUNDING) - _TINY).any())
 
 
 def _shown(name: Name) -> str:
@@ -324,57 +254,6 @@ def _follow(bandit: Bandit, rows: Handles, told_latest: float) -> None:
     bring_landmark(bandit, landmark, told_latest)
 
 
-# names
-
-
-def reopen(bandit: Bandit, replica: str, epoch: int | None) -> None:
-    """Go on under another name: the own slot is closed, draws and contribution start anew."""
-    with bandit._lock:
-        ledger = bandit._ledger
-        first = max(ledger.next_epoch(replica), bandit.epoch + 1 if replica == bandit.replica else 0)
-        epoch = checked_int(first if epoch is None else epoch, "epoch", first, MAX_EPOCH)
-        has_acted = bandit.learnt or bandit._counter[0]  # under a name that must not be used again
-        if has_acted and why_not_additive(bandit) is None:
-            make_room(bandit)
-            slot, _ = own_slot(bandit, hands_over=True)
-            ledger.slots[bandit.replica, bandit.epoch] = slot
-            ledger.retracted = Ledger(width_of(bandit._model)).retracted
-            add_up(bandit, np.arange(rows_of(bandit)), 0, np.nan)
-        ledger.whole, ledger.arranged, ledger.taken = None, 0, 0
-        if replica != bandit.replica:  # it has shown nothing yet
-            bandit.expire(float(np.finfo(float).max))
-            bandit._table[SHOWN : RESOLVED + 1, :-1] = 0.0
-        rename(bandit, replica, epoch)
-
-
-def take_over(bandit: Bandit) -> None:
-    """Count what earlier epochs of the replica learnt as the own."""
-    with bandit._lock:
-        ledger, landmark = bandit._ledger, float(bandit._table[LANDMARK, -1])
-        earlier = [name for name in sorted(ledger.slots) if name[0] == bandit.replica and name[1] < bandit.epoch]
-        if not earlier:
-            return
-        rows, resets = np.arange(rows_of(bandit)), bandit._resets()
-        own, _ = own_slot(bandit)
-        slots = [ledger.slots.pop(name).longer(rows.size) for name in earlier]
-        none = np.zeros((0, width_of(bandit._model)))
-        given, retracted = np.zeros((rows.size, none.shape[1])), np.zeros((rows.size, none.shape[1]))
-        for slot in slots:
-            given += slot._replace(retracted=none).net(rows, landmark, resets)
-            if slot.retracted.size:
-                retracted += slot._replace(sums=slot.retracted, retracted=none).net(rows, landmark, resets)
-        if own.retracted.size:
-            retracted += own.retracted * rescale(own.landmark, landmark)
-        if retracted.any():
-            ledger.retracted = Slot(0, landmark, retracted, none, own.resets)
-        oldest = min(epoch - slot.taken for (_, epoch), slot in zip(earlier, slots, strict=True))
-        ledger.taken = max(ledger.taken, bandit.epoch - oldest)
-        ledger.whole = None
-        make_room(bandit)
-        give(bandit._model, bandit._state, given, resets)
-        add_up(bandit, rows, 0, np.nan)
-
-
 def merge(cls: type[Bandit], sources: Iterable[Any], replica: str) -> Bandit:
     """One bandit that has learnt what all have."""
     given = [opened(cls, source) for source in sources]
@@ -389,49 +268,3 @@ def merge(cls: type[Bandit], sources: Iterable[Any], replica: str) -> Bandit:
         check_slots(bandit, each)
         _take_in(bandit, each)
     return bandit
-
-
-# corrections
-
-
-def correct(bandit: Bandit, arm: Any, reward: Any, weight: Any, context: Any, at: Any) -> None:
-    """Take back events, all or nothing: they are added to sums of their own, which are subtracted."""
-    check_additive(bandit)
-    is_many = is_batch(arm)
-    ids = checked_ids(arm, "arm", ordered=True) if is_many else [checked_id(arm, "arm")]
-    with bandit._lock:
-        ledger, table, model = bandit._ledger, bandit._table, bandit._model
-        bandit._arms.handles(ids)
-        scratch = type(bandit)(bandit.policy, arms=dict.fromkeys(ids))  # learns them, and they alone
-        scratch._now = bandit._now
-        scratch._table[LANDMARK, -1], scratch._table[LATEST, -1] = table[LANDMARK, -1], table[LATEST, -1]
-        scratch.update(ids if is_many else ids[0], reward, weight, context, at)
-        (taken, latest), (own, _) = own_slot(scratch), own_slot(bandit)
-        rows = np.arange(1) if is_shared(model) else columns_of(bandit._arms.handles(scratch.arms))
-        known = own.sums[rows] + others_of(bandit, rows, bandit._resets())
-        lacks = _are_beyond(model, taken.sums, known * rescale(own.landmark, taken.landmark))
-        if lacks.any():
-            which = "the arms have" if is_shared(model) else f"arm {scratch.arms[int(lacks.argmax())]!r} has"
-            raise ValueError(f"{which} not learnt as much as is taken back; nothing was changed")
-        bring_landmark(bandit, taken.landmark, latest)
-        landmark = float(table[LANDMARK, -1])
-        retracted = lengthen(own.retracted, rows_of(bandit)) * rescale(own.landmark, landmark)
-        retracted[rows] += taken.sums * rescale(taken.landmark, landmark)
-        ledger.retracted = ledger.retracted._replace(landmark=landmark, sums=retracted, resets=own.resets)
-        add_up(bandit, rows, len(ids), latest)
-
-
-def _are_beyond(model: Any, amounts: Table, known: Table) -> NDArray[np.bool_]:
-    """Which rows of amounts, `[B]`, cannot have been among what is known."""
-    grows = growing(model)
-    beyond = np.asarray((known[:, grows] < amounts[:, grows] * (1.0 - _ROUNDING)).any(axis=1))
-    if model.is_contextual:  # what is left must be a sum of squares still
-        d = model.n_features
-        for i in np.flatnonzero(~beyond).tolist():
-            left = np.zeros((d, d))
-            left[np.tril_indices(d)] = (known[i] - amounts[i])[:-d]
-            try:
-                np.linalg.cholesky(left + np.eye(d) * (_ROUNDING * known[i][grows].sum() or 1.0))
-            except np.linalg.LinAlgError:
-                beyond[i] = True
-    return beyond

@@ -8,7 +8,18 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _checkpointing, _deciding, _lifecycle, _many, _merging, _updating, contributions
+from . import (
+    _checkpointing,
+    _correcting,
+    _deciding,
+    _lifecycle,
+    _lives,
+    _many,
+    _merging,
+    _telling,
+    _updating,
+    contributions,
+)
 from ._changes import ChangeDetector
 from ._inputs import checked_float, checked_int, checked_name, checked_now
 from ._learning import update_one
@@ -667,7 +678,7 @@ class Bandit:
         MergeError
             For what does not add up.
         """
-        return contributions.to_bytes(_merging.contribution(self, since))
+        return contributions.to_bytes(_telling.contribution(self, since))
 
     def absorb(self, source: Self | bytes) -> None:
         """Learn what another has learnt, as `merge` does: a bandit, its checkpoint or contribution; all or nothing.
@@ -696,7 +707,7 @@ class Bandit:
 
         What was learnt so far stays, under the name that it was learnt by. Not while other threads decide.
         """
-        _merging.reopen(self, self.replica if replica is None else checked_name(replica), epoch)
+        _lives.reopen(self, self.replica if replica is None else checked_name(replica), epoch)
 
     def take_over(self) -> None:
         """Count what earlier epochs of this replica learnt as learnt in this one, so that restarts do not add up.
@@ -704,7 +715,7 @@ class Bandit:
         For a replica that has heard of all that its earlier lives have told (`Fleet` sees to it): what they are said to
         have learnt besides, later, counts no more, and one that should still live is refused by all who hear of this.
         """
-        _merging.take_over(self)
+        _lives.take_over(self)
 
     def correct(self, arm: Any, reward: Any, weight: Any = 1.0, context: Any = None, at: Any = None) -> None:
         """Take back events that were learnt, one or a batch, all or nothing; parameters as in `update`.
@@ -720,7 +731,7 @@ class Bandit:
         ValueError
             As `update`, and where an arm has not learnt as much.
         """
-        _merging.correct(self, arm, reward, weight, context, at)
+        _correcting.correct(self, arm, reward, weight, context, at)
 
     # checks
 
