@@ -215,6 +215,7 @@ CONTRADICTIONS = [
     ("generation is out of range", "beta", put("generations", 0, 2**30)),
     ("not that of its arm", "beta", put("uids", 0, 5)),
     ("change_detector works with", "gaussian", detected),
+    ("no array of priors", "linear, decay", lambda c: c.arrays.update(prior=np.zeros((0, c.arrays["uids"].size)))),
     ("holds what is no event", "beta, window", put("window", (0, 1), 1e300)),
     ("holds what is no event", "beta, window", put("window", (0, 1), 0.5)),
     ("holds what is no event", "beta, window", put("window", (1, 1), -1.0)),

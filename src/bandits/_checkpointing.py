@@ -184,6 +184,7 @@ def _take_state(bandit: Bandit, arrays: dict[str, Any], large: list[Any], is_liv
     table[SHOWN : RESOLVED + 1, :columns] = exposures
     prior = model.newcomer()[: model.prior_rows, None]
     if "prior" in arrays:
+        require(model.prior_rows > 0, "a linear model has no array of priors")
         prior = _floats(arrays, "prior", (model.prior_rows, columns))
         model.check_prior(prior[:, live], require)
     table[FIRST : FIRST + model.prior_rows, :columns] = prior
