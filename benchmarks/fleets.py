@@ -42,7 +42,7 @@ def rewards(seed: int, name: str, count: int) -> np.ndarray:
     return np.random.Generator(np.random.PCG64([seed, *name.encode()])).random(count)
 
 
-def live(url: str, folder: str, name: str, seed: int, decisions: int, every: int) -> None:
+def live(url: str, folder: str, name: str, seed: int, decisions: int, every: int, replicas: int) -> None:
     """One process of the fleet, from where its last life ended; a file of its own lists what it was about to learn."""
     store, log = SQLiteStore(f"{folder}/{name}.db"), Path(folder) / f"{name}.log"
     means, uniforms = rates(seed), rewards(seed, name, decisions)
@@ -56,6 +56,11 @@ def live(url: str, folder: str, name: str, seed: int, decisions: int, every: int
         done = [json.loads(line) for line in log.read_bytes().splitlines()] if log.exists() else []
         if done:
             durable.update(*done[-1], event_id=len(done) - 1)  # learnt or not: once
+        else:
+            meeting.put(f"ready/{name}", b"")
+            while len(meeting.list("ready/")) < replicas:  # so that all live at the same time
+                time.sleep(0.01)
+        fleet.sync(now=time.monotonic())  # before it serves
         file = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         for n in range(len(done), decisions):
             arm = int(durable.bandit.select().arms[0])
@@ -87,7 +92,7 @@ def play(seed: int, replicas: int, decisions: int, every: int, kills: int) -> tu
     rng = np.random.Generator(np.random.PCG64(seed))
     with tempfile.TemporaryDirectory() as folder, ValkeyServer() as server:
         url = server.connection_url
-        arguments = [(url, folder, f"eu-{i}", seed, decisions, every) for i in range(replicas)]
+        arguments = [(url, folder, f"eu-{i}", seed, decisions, every, replicas) for i in range(replicas)]
         processes = [spawn(*some) for some in arguments]
         for turn in range(kills):
             log, least = Path(folder) / "eu-0.log", decisions * (turn + 1) // (kills + 1)
