@@ -54,9 +54,9 @@ class Sync(NamedTuple):
 class Fleet:
     """Publish what one replica learns, and learn what the others have published, whenever the host says so.
 
-    Let a replica `sync` once before it serves: else it starts from nothing. Each replica writes keys of its own, so that
-    writers never meet: a whole contribution, then deltas to it. What is written stays: a replica that dies has lost
-    what it learnt after its last `sync`, unless it is a `Durable`.
+    Let a replica `sync` once before it serves, or it starts from nothing. Each writes keys of its own, so that writers
+    never meet: a whole contribution, then deltas to it. What is written stays: a replica that dies has lost what it
+    learnt after its last `sync`, unless it is a `Durable`.
 
     Parameters
     ----------
