@@ -1,11 +1,31 @@
 """The contract that every policy keeps with every model, as functions of a policy."""
 
+import threading
+
 import naive
 import numpy as np
 
 from seedbed.bandits import Bandit
 
 IDS = tuple("abcdefgh")
+
+
+def run_together(*jobs):
+    """Run jobs, a thread each, and fail where one of them does."""
+    failures = []
+
+    def guarded(job):
+        try:
+            job()
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=guarded, args=(job,)) for job in jobs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
 
 
 def context_of(policy, count, seed=11):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ._decay import note_time
 from ._learning import needed_move
 from ._random import base_key
 from ._sums import is_shared, note_others, put, take, width_of
@@ -102,7 +103,7 @@ def or_never(landmark: float) -> float:
 
 def bring_landmark(bandit: Bandit, landmark: float, latest: float) -> None:
     """Bring the landmark of forward decay to one that is later; nothing is rounded. Under the lock."""
-    note_others(bandit._table, 0.0, latest)  # first: ridges are made anew by the latest time known
+    note_time(bandit._table, latest)  # first: ridges are made anew by the latest time known
     own = float(bandit._table[LANDMARK, -1])
     if np.isnan(own):
         bandit._table[LANDMARK, -1] = landmark

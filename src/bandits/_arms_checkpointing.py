@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from ._random import uid64
 from .arms import Arms, are_distinct, checked_id, uid_array
-from .checkpoint import require, take
+from .checkpoint import is_count, require, take
 
 _LOOKED_AT = 1_000  # uids made anew
 _PLAIN: tuple[set[type], ...] = ({str}, {NoneType}, {str, NoneType}, set())  # types of ids that need no second look
@@ -60,7 +60,6 @@ def load_arms(values: dict[str, Any], arrays: dict[str, Any]) -> Arms:
     arms.generations = generations.tolist()
     arms.free = free.tolist()
     arms.tombstones = dict.fromkeys(tombstones.tolist())
-    is_count = lambda v: type(v) is int and 0 <= v <= 2**53  # noqa: E731
     arms.tombstones_dropped = take(values, "tombstones_dropped", is_count, "a count")
     if not (arms.free or arms.tombstones or arms.tombstones_dropped):  # then the order is not written again
         is_plain = np.array_equal(order, live) and not generations.any()

@@ -17,7 +17,7 @@ from ._sums import are_possible, is_shared, width_of
 from ._table import CELL_NAMES, CELLS, FIRST, LANDMARK, RESOLVED, SHOWN, STAMP, columns_of, occupy, snapshot
 from ._window import are_events, count_held
 from .arms import is_id
-from .checkpoint import Checkpoint, pack, require, take, unpack
+from .checkpoint import Checkpoint, is_count, pack, require, take, unpack
 from .contributions import (
     MAX_EPOCH,
     MAX_EVENTS,
@@ -124,15 +124,15 @@ def built(cls: type[Bandit], checkpoint: Checkpoint) -> Bandit:
     arms = load_arms(values, arrays)
     columns = len(arms.ids)
     large = _take_large(policy.model, detector, arrays, columns)  # before room of their sizes is made
-    seed = take(values, "seed", lambda v: _is_count(v, 2**64 - 1), "an integer of 64 bits")
+    seed = take(values, "seed", lambda v: is_count(v, 2**64 - 1), "an integer of 64 bits")
     replica = take(values, "replica", lambda v: isinstance(v, str), "a string")
     try:
         bandit = cls(policy, seed=seed, replica=replica, change_detector=detector, capacity=columns)
     except ValueError as error:
         require(False, str(error))
         raise
-    rename(bandit, replica, take(values, "epoch", _is_count, "a count"))
-    bandit._counter[0] = take(values, "decisions", _is_count, "a count")
+    rename(bandit, replica, take(values, "epoch", is_count, "a count"))
+    bandit._counter[0] = take(values, "decisions", is_count, "a count")
     bandit._now = take(values, "now", lambda v: v is None or _is_time(v), "a time")
     bandit._arms = arms
     bandit._handle_of = arms.handle_of
@@ -149,7 +149,7 @@ def built(cls: type[Bandit], checkpoint: Checkpoint) -> Bandit:
 def _change(fields: Any) -> Change:
     require(isinstance(fields, list) and len(fields) == 4, "its changes are no records")
     arm, at, event, kept = fields
-    is_whole = is_id(arm) and (at is None or _is_time(at)) and _is_count(event)
+    is_whole = is_id(arm) and (at is None or _is_time(at)) and is_count(event)
     require(is_whole and type(kept) is float and 0.0 <= kept < np.inf, "its changes are no records")
     return Change(arm, at, event, kept)
 
@@ -235,9 +235,9 @@ def _take_ledger(bandit: Bandit, values: dict[str, Any], arrays: dict[str, Any])
     if why_not_additive(bandit) is None:
         require(form.are_possible(own_slot(bandit)[0].sums), "evidence is out of range")
     ledger.slots = load_slots(values, arrays, form)
-    ledger.taken = take(values, "taken", lambda v: _is_count(v, bandit.epoch), "a count") if "taken" in values else 0
+    ledger.taken = take(values, "taken", lambda v: is_count(v, bandit.epoch), "a count") if "taken" in values else 0
     require((bandit.replica, bandit.epoch) not in ledger.slots, "it has heard of itself")
-    lives = {**ledger.slots, (bandit.replica, bandit.epoch): ledger.retracted._replace(taken=ledger.taken)}
+    lives = ledger.taken_by_all((bandit.replica, bandit.epoch))
     require(not any(is_taken(name, lives) for name in lives), "one life holds what another has learnt")
     require(bandit.updates >= ledger.others_events, "others have learnt more than all")
     require(bandit.learnt <= MAX_EVENTS, "it has learnt more events than can be told")
@@ -288,7 +288,7 @@ def _take_shown(bandit: Bandit, values: dict[str, Any], arrays: dict[str, Any]) 
     require(isinstance(shown, list), "its exposures are no list")
     handles: Any = arrays.get("shown_handles", np.zeros(0, np.int64))
     counts: Any = arrays.get("shown_counts", np.zeros(0))
-    is_pair = [isinstance(p, list) and len(p) == 2 and type(p[0]) is float and _is_count(p[1]) for p in shown]
+    is_pair = [isinstance(p, list) and len(p) == 2 and type(p[0]) is float and is_count(p[1]) for p in shown]
     require(all(is_pair), "its exposures are not pairs of a time and a count")
     times = np.array([at for at, _ in shown], np.float64)
     require(bool((times < np.inf).all() and (times[1:] >= times[:-1]).all()), "its exposures are not in order")
@@ -319,16 +319,12 @@ def _is_time(value: Any) -> bool:
     return type(value) is float and abs(value) <= MAX_TIME
 
 
-def _is_count(value: Any, largest: int = 2**53) -> bool:
-    return type(value) is int and 0 <= value <= largest
-
-
 def _from_1(fields: dict[str, Any]) -> None:
     """Format 1 knew no pauses, exposures, changes or times, only Beta, and left nothing out."""
     values, arrays = fields["values"], fields["arrays"]
     statistics: Any = arrays.pop("statistics", None)
     require(statistics is not None and statistics.ndim == 2, "its statistics are missing")
-    events = take(values, "updates", _is_count, "a count")
+    events = take(values, "updates", is_count, "a count")
     fields["config"] = {"policy": fields["config"], "change_detector": None}
     values.update(paused=[], changes=[])
     arrays["prior"], arrays["evidence"] = statistics[:2], statistics[2:]

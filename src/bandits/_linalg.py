@@ -18,6 +18,7 @@ REFRESH events, so that rounding does not build up.
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ._numba import kernel
 from ._simd import add_scaled, dot
@@ -37,12 +38,22 @@ def others_width(features: int) -> int:
     return features * (features + 1) // 2 + features
 
 
+def diagonal(features: int) -> NDArray[np.int64]:
+    """Places of a packed triangle's diagonal, `[d]`."""
+    return np.arange(1, features + 1).cumsum() - 1
+
+
+@kernel
+def own_width(d: int) -> int:
+    """Numbers in a block before the others' sums: `block_width`, in kernels."""
+    return d * (d + 1) + 2 * d + 2
+
+
 def new_block(features: int, ridge: float) -> Table:
     """Make a block without evidence."""
     block = np.zeros(block_width(features))
     packed = features * (features + 1) // 2
-    diagonal = np.arange(1, features + 1).cumsum() - 1
-    block[packed + diagonal] = 1.0 / ridge
+    block[packed + diagonal(features)] = 1.0 / ridge
     block[-2] = ridge
     return block
 
@@ -50,10 +61,10 @@ def new_block(features: int, ridge: float) -> Table:
 def are_blocks(blocks: Table, features: int) -> bool:
     """Whether these can be blocks, `[n, W]`, as far as single numbers tell."""
     packed = features * (features + 1) // 2
-    diagonal, ridge = np.arange(1, features + 1).cumsum() - 1, 2 * (packed + features)
+    ridge = 2 * (packed + features)
     count = blocks[:, ridge + 1]
     is_counted = (count >= 0.0) & (count < REFRESH) & (count == np.floor(count))
-    return bool((blocks[:, diagonal] >= 0.0).all() and (blocks[:, ridge] > 0.0).all() and is_counted.all())
+    return bool((blocks[:, diagonal(features)] >= 0.0).all() and (blocks[:, ridge] > 0.0).all() and is_counted.all())
 
 
 @kernel
@@ -127,7 +138,7 @@ def refresh_block(block: Table, d: int, ridge: float) -> None:
     """Make inverse and theta anew from evidence and moment, with the given ridge."""
     packed = d * (d + 1) // 2
     root, moment = np.empty(d * d), np.empty(d)
-    _precision(block, ridge, block.size > 2 * packed + 2 * d + 2, root, moment)
+    _precision(block, ridge, block.size > own_width(d), root, moment)
     if not _cholesky(root, d):  # more was taken back of others' evidence than has been heard of it yet
         _precision(block, ridge, False, root, moment)
         _cholesky(root, d)
@@ -150,7 +161,7 @@ def _precision(block: Table, ridge: float, with_others: bool, matrix: Table, mom
     """Write ridge and evidence to the upper triangle of a `[d, d]`, flat, and the moment: with others' or without."""
     d = moment.size
     packed = d * (d + 1) // 2
-    others = 2 * packed + 2 * d + 2
+    others = own_width(d)
     matrix[:] = 0.0
     at = 0
     for i in range(d):
@@ -220,6 +231,6 @@ def decay_block(block: Table, d: int, factor: float, ridge: float) -> None:
         block[i] *= factor
     for i in range(d):
         block[2 * packed + i] *= factor
-    for i in range(2 * packed + 2 * d + 2, block.size):
+    for i in range(own_width(d), block.size):
         block[i] *= factor
     refresh_block(block, d, ridge)

@@ -10,7 +10,7 @@ from ._adding import add_up, make_room, own_slot, rename, rows_of, why_not_addit
 from ._inputs import checked_int
 from ._sums import give, width_of
 from ._table import LANDMARK, RESOLVED, SHOWN
-from .contributions import MAX_EPOCH, Ledger, Slot, rescale
+from .contributions import MAX_EPOCH, Slot, no_sums, rescale
 
 if TYPE_CHECKING:
     from .bandit import Bandit
@@ -27,7 +27,7 @@ def reopen(bandit: Bandit, replica: str, epoch: int | None) -> None:
             make_room(bandit)
             slot, _ = own_slot(bandit, hands_over=True)
             ledger.slots[bandit.replica, bandit.epoch] = slot
-            ledger.retracted = Ledger(width_of(bandit._model)).retracted
+            ledger.retracted = no_sums(width_of(bandit._model))
             add_up(bandit, np.arange(rows_of(bandit)), 0, np.nan)
         ledger.whole, ledger.arranged, ledger.taken = None, 0, 0
         if replica != bandit.replica:  # it has shown nothing yet

@@ -25,7 +25,7 @@ from ._table import Handles, Table, columns_of
 from ._telling import everything
 from .arms import uid_array
 from .checkpoint import Checkpoint, unpack
-from .contributions import Contribution, Name, Slot, is_taken, lengthen, newer, rescale
+from .contributions import Contribution, Name, Slot, is_taken, lengthen, newer, rescale, taken_by
 from .errors import MergeError
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def check_slots(bandit: Bandit, told: Contribution) -> None:
         Where two bandits go by one name, or a delta starts beyond what is known.
     """
     own_name = bandit.replica, bandit.epoch
-    if is_taken(own_name, told.slots):
+    if is_taken(own_name, taken_by(told.slots)):
         raise MergeError(
             f"{_shown(own_name)} is this bandit, and a later life of it has taken over: what is learnt here would not "
             "count; stop this process, or go on under another name with `reopen`"
@@ -122,8 +122,7 @@ def check_slots(bandit: Bandit, told: Contribution) -> None:
 
 def _is_known(bandit: Bandit, name: Name) -> bool:
     """Whether a later life of a replica holds what it learnt in this one. Under the lock."""
-    own = Slot(0, np.nan, np.zeros((0, 0)), np.zeros((0, 0)), taken=bandit._ledger.taken)
-    return is_taken(name, {**bandit._ledger.slots, (bandit.replica, bandit.epoch): own})
+    return is_taken(name, bandit._ledger.taken_by_all((bandit.replica, bandit.epoch)))
 
 
 def _located(bandit: Bandit, told: Contribution) -> tuple[Handles, Handles]:

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ._decay import backward_scale
-from ._linalg import others_width, refresh_block
+from ._decay import backward_scale, note_time
+from ._linalg import diagonal, others_width, own_width, refresh_block
 from ._numba import kernel
 from ._table import DIRTY, EVENTS, FIRST, GROUP_BITS, LANDMARK, LATEST, MODEL, NORM, Handles, State, Table
 from ._window import clear_evidence, is_signed
@@ -42,7 +42,7 @@ def width_of(model: Any) -> int:
 def growing(model: Any) -> NDArray[np.int64]:
     """Which of the W numbers only ever grow: sums of what is not negative."""
     if model.is_contextual:
-        return np.arange(1, model.n_features + 1).cumsum() - 1  # the diagonal of the packed triangle
+        return diagonal(model.n_features)
     return np.array([e for e in range(model.evidence_rows) if not is_signed(model.number, model.prior_rows + e)])
 
 
@@ -55,7 +55,7 @@ def take(model: Any, state: State, columns: int, *, hands_over: bool = False) ->
     """Copy the own sums of the first columns; handed over, they are counted among the others' from then on."""
     cells = np.empty(3)
     if model.is_contextual:
-        blocks = state.shared.reshape(1, -1) if is_shared(model) else state.blocks
+        blocks = _blocks(model, state)
         sums = np.empty((1 if is_shared(model) else columns, width_of(model)))
         _take_blocks(state.table, blocks, model.n_features, sums, cells, hands_over)
     else:
@@ -67,13 +67,18 @@ def take(model: Any, state: State, columns: int, *, hands_over: bool = False) ->
 def put(model: Any, state: State, rows: Handles, sums: Table, *, derives: bool = True) -> None:
     """Set the others' sums `[B, W]` of some rows; the inverses are made anew where `derives` says so."""
     if model.is_contextual:
-        blocks = state.shared.reshape(1, -1) if is_shared(model) else state.blocks
+        blocks = _blocks(model, state)
         chunk = max(1, 1_000_000 // model.n_features**3)  # so that other threads need not wait long
         for start in range(0, rows.size, chunk):
             some = rows[start : start + chunk], sums[start : start + chunk]
             _put_blocks(state.table, blocks, model.n_features, model.ridge, *some, derives)
     else:
         _put_counts(state.table, FIRST + model.prior_rows, rows, sums)
+
+
+def _blocks(model: Any, state: State) -> Table:
+    """The blocks of a linear model, one an arm, or the one that all share."""
+    return state.shared.reshape(1, -1) if is_shared(model) else state.blocks
 
 
 def give(model: Any, state: State, sums: Table, resets: Handles | None) -> None:
@@ -83,7 +88,7 @@ def give(model: Any, state: State, sums: Table, resets: Handles | None) -> None:
     """
     counts = np.zeros(0, np.int64) if resets is None else resets
     if model.is_contextual:
-        _give_blocks(state.shared.reshape(1, -1) if is_shared(model) else state.blocks, model.n_features, sums)
+        _give_blocks(_blocks(model, state), model.n_features, sums)
     else:
         _give_counts(state.table, state.blocks, FIRST + model.prior_rows, sums, counts)
 
@@ -99,8 +104,7 @@ def _give_counts(table: Table, blocks: Table, first: int, sums: Table, resets: H
 
 @kernel
 def _give_blocks(blocks: Table, d: int, sums: Table) -> None:
-    packed = d * (d + 1) // 2
-    others = 2 * packed + 2 * d + 2
+    packed, others = d * (d + 1) // 2, own_width(d)
     for i in range(sums.shape[0]):
         for j in range(packed + d):
             blocks[i, j if j < packed else packed + j] += sums[i, j]
@@ -122,8 +126,7 @@ def _take_counts(table: Table, first: int, out: Table, cells: Table, hands_over:
 
 @kernel
 def _take_blocks(table: Table, blocks: Table, d: int, out: Table, cells: Table, hands_over: bool) -> None:
-    packed = d * (d + 1) // 2
-    others = 2 * packed + 2 * d + 2
+    packed, others = d * (d + 1) // 2, own_width(d)
     for i in range(out.shape[0]):
         for j in range(packed + d):
             place = j if j < packed else packed + j  # the moment stands behind the inverse
@@ -156,7 +159,7 @@ def _put_counts(table: Table, first: int, rows: Handles, sums: Table) -> None:
 @kernel
 def _put_blocks(table: Table, blocks: Table, d: int, ridge: float, rows: Handles, sums: Table, derives: bool) -> None:
     ahead = ridge / backward_scale(table, math.nan)
-    own = d * (d + 1) + 2 * d + 2
+    own = own_width(d)
     for i in range(rows.size):
         block = blocks[rows[i]]
         for j in range(sums.shape[1]):
@@ -170,8 +173,7 @@ def _put_blocks(table: Table, blocks: Table, d: int, ridge: float, rows: Handles
 def note_others(table: Table, events: float, latest: float) -> None:
     """Count so many events of others as learnt; `latest` is a time now known, or NaN."""
     table[EVENTS, -1] += events
-    if latest > table[LATEST, -1] or (math.isnan(table[LATEST, -1]) and not math.isnan(latest)):
-        table[LATEST, -1] = latest
+    note_time(table, latest)
 
 
 @kernel

@@ -153,5 +153,10 @@ def take(mapping: Mapping[str, Any], name: str, check: Callable[[Any], bool], wh
     return value
 
 
+def is_count(value: Any, largest: int = 2**53) -> bool:
+    """Whether a value is a whole number that a float holds exactly, not negative."""
+    return type(value) is int and 0 <= value <= largest
+
+
 def _refuse(why: str) -> NoReturn:
     raise CheckpointError(f"this checkpoint cannot be read: {why}; nothing was loaded")

@@ -15,7 +15,7 @@ from ._inputs import MAX_TIME
 from ._random import ArmId
 from ._table import Handles, Table
 from .arms import checked_ids, is_id
-from .checkpoint import Checkpoint, pack, require, take
+from .checkpoint import Checkpoint, is_count, pack, require, take
 
 KIND = "contribution"
 Name = tuple[str, int]  # replica and epoch
@@ -68,6 +68,11 @@ class Slot(NamedTuple):
         return self._replace(sums=lengthen(self.sums, rows), retracted=retracted, resets=resets)
 
 
+def no_sums(width: int) -> Slot:
+    """A slot in which nothing was learnt."""
+    return Slot(0, np.nan, np.zeros((0, width)), np.zeros((0, width)))
+
+
 class Write(NamedTuple):
     """A setting of an arm, and when it was written: of two, the one with the larger stamp holds."""
 
@@ -116,7 +121,7 @@ class Ledger:
 
     def __init__(self, width: int) -> None:
         self.slots: dict[Name, Slot] = {}
-        self.retracted = Slot(0, np.nan, np.zeros((0, width)), np.zeros((0, width)))
+        self.retracted = no_sums(width)
         self.priors: dict[ArmId, Write] = {}
         self.pauses: dict[ArmId, Write] = {}
         self.version = 0
@@ -131,7 +136,12 @@ class Ledger:
 
     def drop_taken(self) -> None:
         """Forget slots that later ones of their replica hold."""
-        self.slots = {name: slot for name, slot in self.slots.items() if not is_taken(name, self.slots)}
+        taken = taken_by(self.slots)
+        self.slots = {name: slot for name, slot in self.slots.items() if not is_taken(name, taken)}
+
+    def taken_by_all(self, own: Name) -> dict[Name, int]:
+        """How many epochs before its own each slot holds, the own one with them."""
+        return {**taken_by(self.slots), own: self.taken}
 
     def next_epoch(self, replica: str) -> int:
         """The lowest epoch of a replica after all that were heard of."""
@@ -165,13 +175,14 @@ class Ledger:
         return total
 
 
-def is_taken(name: Name, slots: Mapping[Name, Slot]) -> bool:
-    """Whether a later slot of the same replica holds what this one does."""
-    return any(
-        replica == name[0] and epoch - slot.taken <= name[1] < epoch
-        for (replica, epoch), slot in slots.items()
-        if slot.taken
-    )
+def is_taken(name: Name, taken: Mapping[Name, int]) -> bool:
+    """Whether a later life of the same replica holds what this one learnt; `taken` as of the slots by name."""
+    return any(replica == name[0] and epoch - count <= name[1] < epoch for (replica, epoch), count in taken.items())
+
+
+def taken_by(slots: Mapping[Name, Slot]) -> dict[Name, int]:
+    """How many epochs before its own each slot holds."""
+    return {name: slot.taken for name, slot in slots.items()}
 
 
 def rescale(landmark: float, onto: float) -> float:
@@ -222,12 +233,12 @@ def load_slots(values: dict[str, Any], arrays: dict[str, Any], form: Form) -> di
     for i, entry in enumerate(take(values, "slots", lambda v: isinstance(v, list), "a list")):
         require(isinstance(entry, list) and len(entry) == 5, "a slot is not [replica, epoch, seq, landmark, taken]")
         replica, epoch, seq, landmark, taken = entry
-        require(isinstance(replica, str) and _is_count(epoch) and _is_count(seq), "a slot's name is none")
+        require(isinstance(replica, str) and is_count(epoch) and is_count(seq), "a slot's name is none")
         require(seq <= MAX_EVENTS, "a slot has more events than are ever learnt")
-        require(_is_count(taken) and taken <= epoch, "a slot holds more epochs than there were")
+        require(is_count(taken) and taken <= epoch, "a slot holds more epochs than there were")
         require((replica, epoch) not in slots, "two slots have one name")
         slots[replica, epoch] = _slot(arrays, f"slot_{i}_", seq, landmark, form)._replace(taken=taken)
-    require(not any(is_taken(name, slots) for name in slots), "a slot stands beside one that holds it")
+    require(not any(is_taken(name, taken_by(slots)) for name in slots), "a slot stands beside one that holds it")
     return slots
 
 
@@ -274,7 +285,7 @@ def load_writes(values: dict[str, Any], name: str, check: Any) -> dict[ArmId, Wr
     for entry in take(values, name, lambda v: isinstance(v, list), "a list"):
         require(isinstance(entry, list) and len(entry) == 5, f"one of its {name} is not of five parts")
         id, version, replica, epoch, value = entry
-        is_stamp = _is_count(version) and isinstance(replica, str) and _is_count(epoch)
+        is_stamp = is_count(version) and isinstance(replica, str) and is_count(epoch)
         require(is_id(id) and id not in writes and is_stamp, f"one of its {name} has no id of its own or no stamp")
         require(check(value), f"one of its {name} has an impossible value")
         writes[id] = Write((version, replica, epoch), value)
@@ -309,7 +320,7 @@ def from_checkpoint(checkpoint: Checkpoint, form: Form, half_life: float | None,
     latest = take(values, "latest", lambda v: type(v) is float and not abs(v) > MAX_TIME, "a time")
     landmark = np.nan if half_life is None else latest / half_life
     slots = load_slots(values, arrays, form._replace(rows=form.rows or len(ids), landmark=landmark))
-    since = take(values, "since", _is_count, "a count")
+    since = take(values, "since", is_count, "a count")
     require(since == 0 or (len(slots) == 1 and not form.rows), "only one replica's arms make a delta")
     return Contribution(
         checkpoint.config,
@@ -321,7 +332,3 @@ def from_checkpoint(checkpoint: Checkpoint, form: Form, half_life: float | None,
         since,
         slots,
     )
-
-
-def _is_count(value: Any) -> bool:
-    return type(value) is int and 0 <= value <= MAX_EPOCH

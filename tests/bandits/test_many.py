@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from checks import vars_of
+from checks import run_together, vars_of
 
 from seedbed.bandits import UCB1, Bandit, Beta, LinUCB, Thompson, _checkpointing, _deciding, _many
 from seedbed.bandits._table import FIRST
@@ -26,21 +26,6 @@ def switch_often():
     sys.setswitchinterval(1e-5)
     yield
     sys.setswitchinterval(before)
-
-
-def run_together(*jobs):
-    failures = []
-
-    def guarded(job):
-        try:
-            job()
-        except BaseException as error:
-            failures.append(error)
-
-    threads = [threading.Thread(target=guarded, args=(job,)) for job in jobs]
-    [thread.start() for thread in threads]
-    [thread.join() for thread in threads]
-    assert failures == []
 
 
 def context_of(model, count=None):

@@ -5,6 +5,7 @@ import threading
 
 import numpy as np
 import pytest
+from checks import run_together
 
 from seedbed.bandits import Bandit, Thompson
 from seedbed.bandits._table import FIRST
@@ -17,23 +18,6 @@ def switch_often():
     sys.setswitchinterval(1e-6)
     yield
     sys.setswitchinterval(before)
-
-
-def run_together(*jobs):
-    failures = []
-
-    def guarded(job):
-        try:
-            job()
-        except BaseException as error:
-            failures.append(error)
-
-    threads = [threading.Thread(target=guarded, args=(job,)) for job in jobs]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert failures == []
 
 
 def test_no_update_is_lost_beside_growth_and_selects():

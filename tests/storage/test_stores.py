@@ -7,6 +7,7 @@ import threading
 from contextlib import suppress
 
 import pytest
+from checks import run_together
 
 from seedbed.storage import ConflictError, Versioned
 
@@ -35,23 +36,6 @@ def increment(store, times=25):
         with suppress(ConflictError):
             store.put("counter", str(int(blob) + 1).encode(), expected=version)
             done += 1
-
-
-def run_together(*jobs):
-    failures = []
-
-    def guarded(job):
-        try:
-            job()
-        except BaseException as error:
-            failures.append(error)
-
-    threads = [threading.Thread(target=guarded, args=(job,)) for job in jobs]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert failures == []
 
 
 def test_a_key_and_its_generations(store):

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from .._linalg import block_width, inverse_factor, learn_block, new_block, times
+from .._linalg import block_width, inverse_factor, learn_block, new_block, own_width, times
 from .._numba import kernel
 from .._simd import dot
 from .._table import BAD_CONTEXT, EVENTS, OK, STALE, Handles, State, Table, first_stale, pending_of, resolve
@@ -86,14 +86,9 @@ def _features(shared: Table, width: int) -> int:
 
 
 @kernel
-def _own_block(d: int) -> int:
-    return d * (d + 1) + 2 * d + 2
-
-
-@kernel
 def _residual(block: Table, v: Table, z: Table, out: Table) -> None:
     """Write `z - B' v`."""
-    start = _own_block(v.size)
+    start = own_width(v.size)
     out[:] = z
     for i in range(v.size):
         for j in range(z.size):
@@ -110,9 +105,9 @@ def _add(table: Table, blocks: Table, shared: Table, handle: int, reward: float,
     times(block, packed, x, v)
     _residual(block, v, z, q)
     error = reward - dot(x, 0, block, 2 * packed + d, d)
-    spread = learn_block(block[: _own_block(d)], x, reward, weight, v)
+    spread = learn_block(block[: own_width(d)], x, reward, weight, v)
     learn_block(shared, q, error, 1.0 / spread, work)
-    start = _own_block(d)
+    start = own_width(d)
     for i in range(d):
         for j in range(z.size):
             block[start + i * z.size + j] += weight * x[i] * z[j]
