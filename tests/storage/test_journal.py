@@ -10,6 +10,7 @@ from contextlib import suppress
 from io import FileIO
 
 import pytest
+from checks import run_together
 
 import seedbed.storage.journal
 from seedbed.storage import Journal, JournalError, StoreUnavailableError
@@ -245,14 +246,6 @@ def test_at_most_so_many_seconds_later(path, steps):
                 time.sleep(0.005)
             assert steps.count("fsync") <= 2
             assert steps[-1] == "fsync"
-
-
-def run_together(*jobs):
-    threads = [threading.Thread(target=job) for job in jobs]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
 
 
 def test_eight_threads_share_their_fsyncs(path, monkeypatch):
