@@ -276,7 +276,7 @@ AnyEvidence = Annotated[Proportion | Rate | BoundedMean, Field(discriminator="ki
 def _bets(limit: float) -> Floats:
     largest = 0.9 / limit  # no value can then cost more than nine tenths of the capital
     # the best bet for a mean m is about m / limit - 1: of a small limit the linear grid has all its bets far above
-    bets: Floats = np.arange(1, _BETS + 1) * (largest / _BETS)
+    bets: Floats = np.arange(1.0, _BETS + 1.0) * (largest / _BETS)
     if limit < 0.05:
         bets = np.geomspace(0.25, largest, _BETS, dtype=np.float64)
     bets.flags.writeable = False

@@ -4,65 +4,81 @@ import math
 
 import mpmath as mp
 import numpy as np
+from scipy import special
 
-mp.mp.dps = 40
-
-
-def _pieces(low, high, peak, spread):
-    """Points that cut (low, high) so that each piece of a peaked function is smooth."""
-    steps = [10.0**k for k in range(-3, 12)]
-    points = {low, high, peak}
-    for centre in {peak, low, high}:
-        for step in steps:
-            points |= {centre - step * spread, centre + step * spread}
-    return sorted(p for p in points if low <= p <= high)
+mp.mp.dps = 25
 
 
-def _log_integral(log_density, low, high, peak, spread):
-    """ln of the integral of exp(log_density) over (low, high), peaked at `peak` or monotone."""
-    peak = min(max(peak, low), high)
-    edge = high - low
-    inside = [low + edge * mp.mpf(10) ** -30, high - edge * mp.mpf(10) ** -30, peak]
-    top = max(log_density(p) for p in inside if low < p < high)
-    pieces = _pieces(low, high, peak, spread)
-    total = mp.mpf(0)
-    for a, b in zip(pieces, pieces[1:], strict=False):
-        total += mp.quad(lambda q: mp.exp(log_density(q) - top) if low < q < high else mp.mpf(0), [a, b], maxdegree=5)
-    return top + mp.log(total)
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(30)
+
+
+def _log_integral(log_density, length, peaks):
+    """ln of the integral over (0, length) of exp(log_density(d, e)), e = length - d, by Gauss-Legendre.
+
+    Each half is measured from its own end, and cut into pieces that shrink towards the ends and the peaks.
+    """
+    logs = []
+    for from_start in (True, False):
+        half = 0.5 * length
+        cuts = {0.0, half, *(half * 2.0**-k for k in range(1, 100))}
+        for peak, spread in peaks:
+            at = peak if from_start else length - peak
+            cuts |= {at + sign * spread * 2.0 ** (k / 2) for sign in (-1, 1) for k in range(-10, 80)} | {at}
+        edges = np.array(sorted(c for c in cuts if 0.0 <= c <= half))
+        middle, width = 0.5 * (edges[1:] + edges[:-1]), 0.5 * np.diff(edges)
+        x = (middle[:, None] + width[:, None] * _NODES).ravel()
+        w = (width[:, None] * _WEIGHTS).ravel()
+        x, w = x[w > 0], w[w > 0]
+        logs.append((log_density(x, length - x) if from_start else log_density(length - x, x)) + np.log(w))
+    return special.logsumexp(np.concatenate(logs))
 
 
 def log_evidence_of_proportion(s, n, limit, a, b, above):
     """The likelihood ratio of q against the limit, averaged over Beta(a, b) cut to one side, by quadrature."""
-    s, f, p, a, b = (mp.mpf(x) for x in (s, n - s, limit, a, b))
-    low, high = (p, mp.mpf(1)) if above else (mp.mpf(0), p)
+    f = n - s
 
-    def log_prior(q):
-        return (a - 1) * mp.log(q) + (b - 1) * mp.log1p(-q)
+    def integral(s, f):
+        def log_density(d, e):  # of q, at a distance d from the limit and e from the end
+            q, rest = (limit + d, e) if above else (e, 1 - limit + d)
+            sign = 1 if above else -1
+            ratio = s * np.log1p(sign * d / limit) if above else s * np.log(e / limit)
+            ratio = ratio + (f * np.log(e / (1 - limit)) if above else f * np.log1p(d / (1 - limit)))
+            near = d < e  # the logarithm of a ratio near 1
+            exact = s * np.log1p(sign * d / limit) + f * np.log1p(-sign * d / (1 - limit))
+            return (a - 1) * np.log(q) + (b - 1) * np.log(rest) + np.where(near, exact, ratio)
 
-    def log_both(q):
-        return log_prior(q) + s * mp.log(q / p) + f * mp.log((1 - q) / (1 - p))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            mean, total = (a + s) / (a + b + s + f), a + b + s + f
+            peak = (mean - limit) if above else (limit - mean)
+            excess = abs(total * (mean - limit)) / (limit * (1 - limit))
+            spread = math.sqrt(mean * (1 - mean) / total)
+            peaks = [(max(peak, 0.0), spread)] + ([(0.0, 1 / excess)] if excess else [])
+            return _log_integral(log_density, 1 - limit if above else limit, peaks)
 
-    def integral(log_density, x, y):
-        mean = x / (x + y)
-        spread = mp.sqrt(mean * (1 - mean) / (x + y + 1))
-        excess = abs((x + y) * (mean - p)) / (p * (1 - p))
-        return _log_integral(log_density, low, high, mean, min(spread, 1 / excess) if excess else spread)
-
-    return float(integral(log_both, a + s, b + f) - integral(log_prior, a, b))
+    return integral(s, f) - integral(0, 0)
 
 
 def log_evidence_of_rate(k, t, limit, a, b, above):
     """The Poisson likelihood ratio of r against the limit, averaged over Gamma(a, rate b) cut to one side."""
-    k, t, r0, a, b = (mp.mpf(x) for x in (k, t, limit, a, b))
 
-    def log_tail(shape, x):
-        return mp.log(mp.gammainc(shape, x, mp.inf) if above else mp.gammainc(shape, 0, x))
+    def integral(k, t):
+        shape, rate = a + k, b + t
+        mean, spread = shape / rate, math.sqrt(shape) / rate
 
-    # the integral of r^(shape - 1) exp(-rate r) beyond the limit, by the incomplete gamma
-    def log_mass(shape, rate):
-        return log_tail(shape, rate * r0) - shape * mp.log(rate)
+        def log_density(d, e):
+            if above:
+                r, ratio = limit + d, k * np.log1p(d / limit) - t * d
+            else:
+                r, ratio = e, k * np.where(d < e, np.log1p(-d / limit), np.log(e / limit)) + t * d
+            return (a - 1) * np.log(r) - b * r + ratio
 
-    return float(log_mass(a + k, b + t) - log_mass(a, b) - k * mp.log(r0) + t * r0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            peak = max(mean - limit if above else limit - mean, 0.0)
+            excess = abs(rate - shape / limit)
+            peaks = [(peak, spread)] + ([(0.0, 1 / excess)] if excess else [])
+            return _log_integral(log_density, peak + 150 * (spread + 1 / rate) if above else limit, peaks)
+
+    return integral(k, t) - integral(0, 0)
 
 
 def log_capital(values, limit, bets):
