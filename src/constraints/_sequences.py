@@ -104,9 +104,11 @@ def _end(s: float, f: float, a: float, b: float, m: float, threshold: float, sig
         inner, at_inner, outer = outer, at_outer, 2.0 * outer
     last = 0
     for _ in range(_MAX_STEPS):
-        step = inner + (outer - inner) * (at_inner / (at_inner - at_outer))
-        if not inner < step < outer or outer - inner <= 1e-13 * outer:
+        least = 2e-14 * outer
+        if outer - inner <= 2.0 * least:
             break
+        step = inner + (outer - inner) * (at_inner / (at_inner - at_outer))
+        step = min(max(step, inner + least), outer - least)  # past a root that one end all but is
         value = _excess(s, f, a, b, m, centre + sign * step) - threshold
         if value < 0.0:
             inner, at_inner = step, value
@@ -116,8 +118,6 @@ def _end(s: float, f: float, a: float, b: float, m: float, threshold: float, sig
             outer, at_outer = step, value
             at_inner *= 0.5 if last == -1 else 1.0
             last = -1
-        if value == 0.0:
-            break
     return centre + sign * outer
 
 

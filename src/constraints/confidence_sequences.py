@@ -189,7 +189,12 @@ def asymptotic_interval(
 
 
 def _tuned(v_opt: float, alpha_opt: float) -> float:
-    """The variance of the mixing normal, inverted, that makes the two-sided bound nearly tightest at v_opt."""
+    """The variance of the mixing normal, inverted, that makes the two-sided bound nearly tightest at v_opt.
+
+    One-sided bounds take that of twice the level, as published.
+    """
+    if alpha_opt >= 1.0:
+        raise ValueError(f"alpha_opt of a one-sided bound must be in (0, 1/2); got {0.5 * alpha_opt}")
     doubled = -2.0 * math.log(alpha_opt)
     return v_opt / (doubled + math.log1p(doubled))
 

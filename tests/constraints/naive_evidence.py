@@ -6,7 +6,7 @@ import mpmath as mp
 import numpy as np
 from scipy import special
 
-mp.mp.dps = 25
+mp.mp.dps = 40
 
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(30)
@@ -96,46 +96,38 @@ def normal_mixture(s, v, rho, one_sided):
     return value * 2 * mp.ncdf(s / mp.sqrt(v + rho)) if one_sided else value
 
 
-def gamma_exponential_mixture(s, v, rho, c):
-    """exp(x s - v psi(x)) averaged over x in (0, 1 / c), by quadrature, u = 1 - c x ~ Gamma cut to (0, 1)."""
-    prior = rho / c**2
+def log_gamma_exponential_mixture(s, v, rho, c):
+    """As published: gamma functions and regularised lower incomplete gammas."""
+    prior, shape, point = rho / c**2, (v + rho) / c**2, (c * s + v + rho) / c**2
 
-    def integrand(u, s, v):
-        # exp(x s - v psi_E(x)) u^(prior) exp(-prior u) / u at x = (1 - u) / c
-        psi = (-mp.log(u) - (1 - u)) / c**2
-        return mp.exp((1 - u) / c * s - v * psi + (prior - 1) * mp.log(u) - prior * u + prior)
+    def part(a, x):
+        return mp.log(mp.gammainc(a, 0, x)) - a * mp.log(x)
 
-    cuts = [mp.mpf(0), mp.mpf("0.2"), mp.mpf("0.5"), mp.mpf("0.8"), mp.mpf(1)]
-    return mp.quad(lambda u: integrand(u, s, v), cuts) / mp.quad(lambda u: integrand(u, 0, 0), cuts)
+    return part(shape, point) - part(prior, prior) + (c * s + v) / c**2
 
 
-def gamma_poisson_mixture(s, v, rho, c):
-    """exp(x s - v psi(x)) averaged over x > 0, by quadrature, u = exp(c x) ~ Gamma cut to (1, inf)."""
-    prior = rho / c**2
+def log_gamma_poisson_mixture(s, v, rho, c):
+    """As published: gamma functions and regularised upper incomplete gammas."""
+    prior, shape, point = rho / c**2, s / c + (v + rho) / c**2, (v + rho) / c**2
 
-    def integrand(u, s, v):
-        psi = (u - mp.log(u) - 1) / c**2
-        return mp.exp(mp.log(u) / c * s - v * psi + (prior - 1) * mp.log(u) - prior * u + prior)
+    def part(a, x):
+        return mp.log(mp.gammainc(a, x, mp.inf)) - a * mp.log(x)
 
-    cuts = [mp.mpf(x) for x in ("1", "1.1", "1.5", "2", "4", "10", "40")] + [mp.inf]
-    return mp.quad(lambda u: integrand(u, s, v), cuts) / mp.quad(lambda u: integrand(u, 0, 0), cuts)
+    return part(shape, point) - part(prior, prior) + v / c**2
 
 
-def beta_binomial_mixture(s, v, rho, g, h, one_sided):
-    """exp(x s - v psi(x)), averaged over q = g e^(hx) / (g e^(hx) + h e^(-gx)) ~ Beta(rho', ...), by quadrature."""
-    p = g / (g + h)
-    m = max(rho / (g * h) - 1, mp.mpf("1e-3"))
-    a, b = p * m, (1 - p) * m
-    low = p if one_sided else mp.mpf(0)
+def log_beta_binomial_mixture(s, v, rho, g, h, one_sided):
+    """As published: complete or incomplete beta functions, with r = rho - g h."""
+    r = max(rho - g * h, g * h / 1000)
+    top = h / (g + h) if one_sided else mp.mpf(1)
 
-    def integrand(q, s, v):
-        x = (mp.log(q / (1 - q)) - mp.log(g / h)) / (g + h)
-        psi = mp.log((g * mp.exp(h * x) + h * mp.exp(-g * x)) / (g + h)) / (g * h)
-        return mp.exp(x * s - v * psi + (a - 1) * mp.log(q) + (b - 1) * mp.log(1 - q))
+    def log_beta(a, b):
+        return mp.log(mp.betainc(a, b, 0, top)) if one_sided else mp.log(mp.beta(a, b))
 
-    cuts = sorted({low, mp.mpf("1e-4"), *(mp.mpf(i) / 20 for i in range(1, 20)), p, 1 - mp.mpf("1e-4"), mp.mpf(1)})
-    cuts = [c for c in cuts if c >= low]
-    return mp.quad(lambda q: integrand(q, s, v), cuts) / mp.quad(lambda q: integrand(q, 0, 0), cuts)
+    a, b = r / (g * (g + h)), r / (h * (g + h))
+    failures, successes = (v / g - s) / (g + h), (v / h + s) / (g + h)
+    ratio = log_beta(a + failures, b + successes) - log_beta(a, b)
+    return v / (g * h) * mp.log(g + h) - successes * mp.log(g) - failures * mp.log(h) + ratio
 
 
 def log_share_mixture(s, f, a, b, p):
