@@ -14,9 +14,10 @@ from .confidence_sequences import (
 )
 from .e_processes import AnyEvidence, BoundedMean, EProcess, Proportion, Rate, estimated_dispersion
 from .eligibility import Eligibility, EligibilityState
-from .guardrail import Guardrail, GuardrailState, StopLoss
+from .guardrail import Guardrail, GuardrailState
 from .multiplicity import ELond, adjusted, all_of, any_of, e_bh, posterior_rule
 from .protected import Protected, ProtectedState
+from .stop_loss import StopLoss
 
 __all__ = [
     "AnyEvidence",

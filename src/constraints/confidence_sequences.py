@@ -1,6 +1,6 @@
 """Confidence sequences: intervals that hold at all times at once, so that one may look whenever one likes.
 
-Two kinds of function. Bounds, `*_bound(v, ...)`: a curve that a sum S_t of centred values crosses with probability
+Two kinds of function. Bounds, `*_bound(v, ...)`: a curve that a sum S_t of centred values exceeds with probability
 alpha at most, ever, as a function of its intrinsic time v, an estimate of the variance of the sum. Intervals,
 `*_interval(counts, ...)`: what the curve says about a mean.
 
