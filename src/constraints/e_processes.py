@@ -145,7 +145,7 @@ class Proportion(EProcess):
         """Turn events into counts, `[2, B]`: each of `values` in `exposures`, 0 <= values <= exposures."""
         s, n = _pairs(values, exposures)
         _require((s >= 0.0) & (s <= n) & np.isfinite(n), s, "is not in [0, its exposures]")
-        return np.stack([s, n])
+        return np.array((s, n))
 
     def _evaluate(self, counts: Floats, out: Floats) -> int:
         return int(log_evidence_of_counts(counts[0], counts[1], self.limit, *self.beta, self._side, out))
@@ -210,7 +210,7 @@ class Rate(EProcess):
         k, t = _pairs(values, exposures)
         _require((k >= 0.0) & np.isfinite(k), k, "is not a finite number >= 0")
         _require((t >= 0.0) & np.isfinite(t), t, "is not a finite exposure >= 0")
-        return np.stack([k, t])
+        return np.array((k, t))
 
     def _evaluate(self, counts: Floats, out: Floats) -> int:
         side = self._side
@@ -328,7 +328,7 @@ def _pairs(values: ArrayLike, exposures: ArrayLike) -> tuple[Floats, Floats]:
     second = np.asarray(exposures, np.float64)
     if first.ndim != 1 or (second.ndim and second.shape != first.shape):
         raise ValueError(f"values must be [B] and exposures [B] or one number; got {first.shape} and {second.shape}")
-    return first, np.broadcast_to(second, first.shape)
+    return first, second if second.ndim else np.full(first.shape, second)
 
 
 def _require(fits: NDArray[Any], values: Floats, what: str) -> None:

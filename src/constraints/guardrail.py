@@ -155,12 +155,14 @@ class Guardrail(Constraint):
     def _look(self, state: GuardrailState, columns: NDArray[np.int64]) -> None:
         each = self.each(state, columns)
         total = each[0] if each.shape[0] == 1 else any_of(each)
-        most = (1 + each.argmax(axis=0)).astype(np.uint8)
-        needed = -math.log(self.alpha)
-        blocked = state.blocked[columns]
+        needed, blocked = -math.log(self.alpha), state.blocked[columns]
         if self.action == "pause":
             blocked[total < needed + math.log(self.release)] = 0
-        state.blocked[columns] = np.where((blocked == 0) & (total >= needed), most, blocked)
+        reached = total >= needed
+        if reached.any():
+            most = (1 + each.argmax(axis=0)).astype(np.uint8)
+            blocked = np.where((blocked == 0) & reached, most, blocked)
+        state.blocked[columns] = blocked
 
     def each(self, state: GuardrailState, columns: NDArray[np.int64]) -> NDArray[np.float64]:
         """`ln E` of each metric and arm, `[M, C]`."""
