@@ -18,13 +18,13 @@ MODELS = {
 }
 
 
-def learnt(model, arms, events, seed):
+def learnt(model, arms, events, seed, weight=1.0):
     model, rewards = MODELS[model]
     rng = np.random.default_rng(seed)
     bandit = Bandit(Thompson(model=model), arms=range(arms), seed=seed)
     if events:
         rows = bandit.rows(rng.integers(0, arms, events).tolist())
-        bandit.update_rows(rows, rewards(rng, events))
+        bandit.update_rows(rows, rewards(rng, events), weight=weight)
     return bandit
 
 
@@ -57,6 +57,17 @@ def test_priced_choice_is_that_of_full_evaluation(model, arms, events, spread, c
     expected, values = ranking.best_of(k, scales * ranking.draws() - offsets)
     np.testing.assert_array_equal(positions, expected)
     np.testing.assert_array_equal(scores, values)
+
+
+def test_arms_of_very_much_evidence():
+    """At a + b = 1e10 an error of 1e-8 in a logarithm is one of e^100 in a bound."""
+    bandit = learnt("edge", 300, 30_000, 2, weight=1e8)
+    scales = 1.0 / bandit.mean()  # so that all are nearly equal
+    for n in range(200):
+        ranking = ranking_of(bandit, n)
+        positions, _ = ranking.best(3, scales, np.zeros(300))
+        expected, _ = ranking.best_of(3, scales * ranking.draws())
+        np.testing.assert_array_equal(positions, expected)
 
 
 def test_without_prices_it_is_the_plain_choice():

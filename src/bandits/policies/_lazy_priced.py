@@ -170,8 +170,7 @@ def _mark_beta(
             p[i], q[i], constant[i] = table[P, column], table[Q, column], table[CONSTANT, column]
         for i in range(size):
             scale, offset = scales[start + i], offsets[start + i]
-            has_scale = scale > 0.0
-            divisor = scale if has_scale else 1.0
+            divisor = scale if scale > 0.0 else 1.0  # otherwise only least <= 0 counts, which gives a slope <= 0
             least = (m + offset) / divisor - _MARGIN * (abs(m) + abs(offset)) / divisor
             inside = min(max(least, 1e-300), 1.0 - 1e-16)
             rest = 1.0 - inside
@@ -179,8 +178,7 @@ def _mark_beta(
             slope = q[i] * inside - p[i] * rest
             slack = constant_slack(constant[i], bound) + _LOG_ERROR * (p[i] + q[i])
             low = bit_log(max(u[start + i] * slope, 1e-300)) - slack
-            may_reach = (least <= 0.0) | (slope <= 0.0) | ((least < 1.0) & (bound >= low))
-            is_alive[start + i] = may_reach if has_scale else -offset >= m
+            is_alive[start + i] = (slope <= 0.0) | ((least < 1.0) & (bound >= low))
 
 
 @kernel
