@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ConfigDict
 
 from .._table import BELIEF, Table, Uids
+from ._lazy_priced import rank_values
 
 
 class Policy(BaseModel):
@@ -51,6 +52,11 @@ class Policy(BaseModel):
         """Kernel that writes the score of every candidate and answers a status."""
         raise NotImplementedError
 
+    @property
+    def best_of(self) -> Any:
+        """Kernel that chooses k by given scores, as under prices; None where the rule does not rank by scores."""
+        return rank_values
+
     def check_exact(self, k: int, candidates: int) -> None:
         """Refuse a slate for which the rule has no exact propensities; every other rule has them for all.
 
@@ -63,3 +69,9 @@ class Policy(BaseModel):
     def inclusion(self, beliefs: Table, family: int, uids: Uids, k: int) -> Table:
         """Probability that each candidate is among the k chosen, `[C]`, given beliefs `[3, C]` of a family."""
         raise NotImplementedError
+
+    def priced_inclusion(
+        self, beliefs: Table, family: int, uids: Uids, scales: Table, offsets: Table, k: int
+    ) -> Table | None:
+        """The same where score i is `scale_i draw_i - offset_i`; None where there is no exact answer."""
+        return None
