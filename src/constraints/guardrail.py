@@ -114,7 +114,7 @@ class Guardrail(Constraint):
         return self.evidence if isinstance(self.evidence, tuple) else (self.evidence,) * len(self.harms)
 
     @property
-    def metrics(self) -> tuple[str, ...]:
+    def metrics_read(self) -> tuple[str, ...]:
         """Names of the metrics that it reads from feedback, those of exposures too."""
         exposures = (process.exposure_metric for process in self.processes)
         return tuple(dict.fromkeys([*self.harms, *(name for name in exposures if name is not None)]))

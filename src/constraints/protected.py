@@ -95,7 +95,7 @@ class Protected(Constraint):
         return f"protected:{self.metric}"
 
     @property
-    def metrics(self) -> tuple[str, ...]:
+    def metrics_read(self) -> tuple[str, ...]:
         """Names of the metrics that it reads from feedback, that of exposures too."""
         exposure = self.evidence.exposure_metric
         return (self.metric,) if exposure is None else (self.metric, exposure)

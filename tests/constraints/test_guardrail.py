@@ -103,7 +103,7 @@ def test_each_kind_of_evidence():
             BoundedMean(limit=0.3, alternative="below"),
         ),
     )
-    assert rule.metrics == ("reports", "comments", "watched", "minutes")
+    assert rule.metrics_read == ("reports", "comments", "watched", "minutes")
     state = rule.init(K)
     assert state.counts.shape == (2 + 2 + 16, K)
     event = feedback([0, 2, 2], reports=[0, 1, 0], comments=[1, 2, 3], watched=[0.2, 0.4, 1.0], minutes=[1, 0.5, 3])

@@ -6,10 +6,12 @@ from constraints.events import K, feedback, request
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from seedbed.bandits import Bandit, Thompson
 from seedbed.bandits.errors import CheckpointError
-from seedbed.constraints import BoundedMean, Proportion, Protected, Rate
+from seedbed.constraints import BoundedMean, Guardrail, Proportion, Protected, Rate
 from seedbed.constraints.attributes import Attributes
 from seedbed.constraints.base import Exposure, Precedence
+from seedbed.constraints.constrained import Constrained
 
 NEW = {"is_new": True}
 RULE = Protected("negative", limit=0.3, viewer=NEW, alpha=0.2)
@@ -74,7 +76,7 @@ def test_who_is_protected():
 
 def test_other_evidence():
     rate = Protected("gifts", evidence=Rate(limit=2.0, alternative="below", exposure="minutes"), viewer=NEW)
-    assert rate.metrics == ("gifts", "minutes") and RULE.metrics == ("negative",)
+    assert rate.metrics_read == ("gifts", "minutes") and RULE.metrics_read == ("negative",)
     good = Protected("watched", evidence=BoundedMean(limit=0.3), viewer=NEW)
     state = good.init(K)
     good.observe(state, feedback([2] * 40, watched=0.8))
@@ -117,3 +119,24 @@ def test_a_state_is_saved_loaded_and_grown():
         broken[name][..., column] = value
         with pytest.raises(CheckpointError):
             RULE.load(broken, 3)
+
+
+def test_guardrails_and_protection_in_a_chain():
+    """Through the face of `Constrained`: who is stopped, paused or unproved is dropped, and the reason counted."""
+    constraints = [
+        Guardrail("signal", limit=0.1, action="pause"),
+        Protected("negative", limit=0.3, viewer=NEW),
+        Guardrail("negative", limit=0.02),
+    ]
+    ranker = Constrained(Bandit(Thompson(), arms=["good", "bad", "odd", "unknown"], seed=3), constraints)
+    ranker.update(["good"] * 40, [1.0] * 40, metrics={"negative": [0.0] * 40, "signal": [0.0] * 40})
+    ranker.update(["bad"] * 8, [1.0] * 8, metrics={"negative": [1.0] * 8})
+    ranker.update(["odd"] * 8, [1.0] * 8, metrics={"signal": [1.0] * 8})
+    everyone, new = (ranker.select(k=4, now=0.0, viewer=viewer) for viewer in ({}, NEW))
+    assert set(everyone.arms) == {"good", "unknown"}
+    assert everyone.dropped == {"STOPPED:negative": 1, "PAUSED:signal": 1}
+    assert list(new.arms) == ["good"] and new.dropped["PROTECTED"] == 3
+    before = ranker.report()
+    with pytest.raises(ValueError, match="negative"):
+        ranker.update(["good"], [1.0], metrics={"negative": [3.0]})
+    assert ranker.report() == before
