@@ -7,9 +7,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from ._sequences import add_centred, capital_intervals
 from .confidence_sequences import gamma_exponential_bound
+from .e_processes import checked_target
 
 Floats = NDArray[np.float64]
-Columns = NDArray[np.int64]
 
 _NODES = np.sin(np.arange(33) * (np.pi / 64.0)) ** 2  # dense near 0 and 1, where a mean near them has its values
 _NODES[-1] = 1.0
@@ -26,10 +26,10 @@ def add_bernstein(counts: Floats, columns: ArrayLike, values: ArrayLike) -> None
     Raises
     ------
     ValueError
-        For values outside [0, 1]; nothing was added.
+        For values outside [0, 1], or columns that the counts do not have; nothing was added.
     """
-    where, x = _events(columns, values)
-    add_centred(counts, where, x)
+    x = _values(values)
+    add_centred(*checked_target(counts, columns, (3, x.size)), x)
 
 
 def empirical_bernstein_interval(counts: ArrayLike, alpha: float, v_opt: float) -> tuple[Floats, Floats]:
@@ -73,9 +73,10 @@ def add_betting(counts: Floats, columns: ArrayLike, values: ArrayLike) -> None:
     Raises
     ------
     ValueError
-        For values outside [0, 1]; nothing was added.
+        For values outside [0, 1], or columns that the counts do not have; nothing was added.
     """
-    where, x = _events(columns, values)
+    x = _values(values)
+    _, where = checked_target(counts, columns, (_NODES.size, x.size))
     node = np.minimum(np.searchsorted(_NODES, x, side="right") - 1, _NODES.size - 2)
     share = (x - _NODES[node]) / (_NODES[node + 1] - _NODES[node])
     np.add.at(counts, (node, where), 1.0 - share)
@@ -113,19 +114,17 @@ def betting_interval(counts: ArrayLike, alpha: float) -> tuple[Floats, Floats]:
     return lower, upper
 
 
-def _events(columns: ArrayLike, values: ArrayLike) -> tuple[Columns, Floats]:
-    x = np.ascontiguousarray(np.atleast_1d(values), np.float64)
-    where = np.ascontiguousarray(np.atleast_1d(columns), np.int64)
-    if x.ndim != 1 or where.shape != x.shape:
-        raise ValueError(f"columns and values must be [B] each; got shapes {where.shape} and {x.shape}")
+def _values(values: ArrayLike) -> Floats:
+    x = np.array(values, np.float64, ndmin=1)
     fits = (x >= 0.0) & (x <= 1.0)
-    if not fits.all():
-        raise ValueError(f"values[{int(np.argmin(fits))}] = {x[int(np.argmin(fits))]} is not in [0, 1]")
-    return where, x
+    if x.ndim != 1 or not fits.all():
+        bad = int(np.argmin(fits))
+        raise ValueError(f"values[{bad}] = {x.flat[bad]} is not in [0, 1], or values are not [B]")
+    return x
 
 
 def _rows(counts: ArrayLike, rows: int) -> Floats:
-    given = np.ascontiguousarray(counts, np.float64)
+    given = np.array(counts, np.float64, order="C")
     if given.ndim != 2 or given.shape[0] != rows:
         raise ValueError(f"counts must be [{rows}, C]; got shape {given.shape}")
     return given

@@ -79,7 +79,9 @@ def beta_binomial_bound(
     if not (0.0 < g < math.inf and 0.0 < h < math.inf):
         raise ValueError(f"the range [-g, h] needs finite g, h > 0; got g = {g}, h = {h}")
     rho = _tuned(v_opt, 2.0 * alpha_opt if one_sided else alpha_opt)
-    return _solved(BETA_BINOMIAL, times, alpha, _concentration(rho / (g * h)), g, h, 1 if one_sided else 0)
+    return _solved(
+        BETA_BINOMIAL, times, alpha, _concentration(rho / (g * h)), float(g), float(h), 1 if one_sided else 0
+    )
 
 
 def poly_stitching_bound(
@@ -139,7 +141,8 @@ def beta_binomial_interval(
     _levels(alpha, 0.5)
     if not all(1e-6 <= count <= 1e12 for count in mixing):
         raise ValueError(f"mixing must be two numbers in [1e-6, 1e12]; got {mixing}")
-    return _shares(successes, trials, alpha, *mixing, 0.0)
+    a, b = map(float, mixing)
+    return _shares(successes, trials, alpha, a, b, 0.0)
 
 
 def asymptotic_interval(

@@ -54,15 +54,16 @@ class EProcess(BaseModel):
         """
         raise NotImplementedError
 
-    def add(self, counts: Floats, columns: Columns, values: ArrayLike, exposures: ArrayLike = 1.0) -> None:
+    def add(self, counts: Floats, columns: ArrayLike, values: ArrayLike, exposures: ArrayLike = 1.0) -> None:
         """Add B events of the arms in `columns`, `[B]`, to counts `[rows, K]`, in place.
 
         Raises
         ------
         ValueError
-            As `gather`; nothing was added.
+            As `gather`, or for columns that the counts do not have; nothing was added.
         """
-        add_rows(counts, np.ascontiguousarray(columns, np.int64), self.gather(values, exposures))
+        rows = self.gather(values, exposures)
+        add_rows(*checked_target(counts, columns, rows.shape), rows)
 
     def log_evidence(self, counts: ArrayLike) -> Floats:
         """`ln E` of each arm, `[C]`, from its counts so far, `[rows, C]`.
@@ -72,7 +73,7 @@ class EProcess(BaseModel):
         ValueError
             For counts that no events can have left.
         """
-        given = np.ascontiguousarray(counts, np.float64)
+        given = np.array(counts, np.float64, order="C")
         if given.ndim != 2 or given.shape[0] != self.rows:
             raise ValueError(f"counts must be [{self.rows}, C] for {type(self).__name__}; got shape {given.shape}")
         out = np.empty(given.shape[1])
@@ -321,6 +322,22 @@ def estimated_dispersion(counts: ArrayLike, exposures: ArrayLike = 1.0) -> float
     expected = k.sum(axis=0) / t.sum(axis=0) * t
     squares = np.divide((k - expected) ** 2, expected, out=np.zeros_like(k), where=t > 0.0)
     return max(1.0, float(squares.sum() / (intervals[used] - 1).sum()))
+
+
+def checked_target(counts: Floats, columns: ArrayLike, shape: tuple[int, ...]) -> tuple[Floats, Columns]:
+    """Return counts `[rows, K]` and columns `[B]` to which a kernel may add `shape`, (rows, B).
+
+    Raises
+    ------
+    ValueError
+        For columns that the counts do not have, or counts that cannot be changed in place.
+    """
+    where = np.array(columns, np.int64)
+    if counts.dtype != np.float64 or not counts.flags.carray or counts.shape[:-1] != shape[:1]:
+        raise ValueError(f"counts must be a writable C-contiguous float64 array [{shape[0]}, K]; got {counts.shape}")
+    if where.shape != shape[1:] or (where.size and not (where.min() >= 0 and where.max() < counts.shape[-1])):
+        raise ValueError(f"columns must be {shape[1]} numbers in [0, {counts.shape[-1]}), one for each event")
+    return counts, where
 
 
 def _pairs(values: ArrayLike, exposures: ArrayLike) -> tuple[Floats, Floats]:

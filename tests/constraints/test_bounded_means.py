@@ -87,10 +87,21 @@ def test_merged_counts_are_the_counts_of_the_whole():
 @pytest.mark.parametrize("add", [add_bernstein, add_betting])
 @pytest.mark.parametrize("values", [[1.1], [-0.1], [np.nan], [0.5, 0.5]])
 def test_bad_values(add, values):
-    counts = np.zeros((33, 1))
-    with pytest.raises(ValueError, match=r"is not in \[0, 1\]|must be \[B\]"):
+    counts = np.zeros((3 if add is add_bernstein else 33, 1))
+    with pytest.raises(ValueError, match=r"is not in \[0, 1\]|must be 2 numbers"):
         add(counts, [0], values)
     assert not counts.any()
+
+
+@pytest.mark.parametrize(("add", "rows"), [(add_bernstein, 3), (add_betting, 33)])
+def test_bad_columns(add, rows):
+    counts = np.zeros((rows, 2))
+    for columns in ([2], [-1]):
+        with pytest.raises(ValueError, match=r"columns must be 1 numbers in \[0, 2\)"):
+            add(counts, columns, [0.5])
+    for other in (counts[:1], counts.astype(int), np.zeros((2, rows)).T):
+        with pytest.raises(ValueError, match="counts must be"):
+            add(other, [0], [0.5])
 
 
 def test_bad_counts():

@@ -190,6 +190,16 @@ def test_bad_events(process, values, exposures, what):
     assert not counts.any()
 
 
+@pytest.mark.parametrize("columns", [[0], [0, 3], [-1, 0], [[0, 1]]])
+def test_bad_columns(columns):
+    counts = np.zeros((2, 3))
+    with pytest.raises(ValueError, match="columns must be 2 numbers"):
+        Proportion(limit=0.5).add(counts, columns, [1.0, 0.0])
+    for other in (np.zeros((3, 3)), np.zeros((2, 3), int), np.zeros((3, 2)).T):
+        with pytest.raises(ValueError, match="counts must be a writable"):
+            Proportion(limit=0.5).add(other, [0, 1], [1.0, 0.0])
+
+
 @pytest.mark.parametrize(
     ("process", "bad"),
     [
