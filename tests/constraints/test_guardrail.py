@@ -96,28 +96,29 @@ def test_a_pause_is_released_below_its_level_only():
 
 def test_each_kind_of_evidence():
     rule = Guardrail(
-        ("reports", "comments", "watched"),
+        ("watched", "reports", "comments"),
         evidence=(
+            BoundedMean(limit=0.3, alternative="below"),
             Proportion(limit=0.02),
             Rate(limit=2.0, alternative="below", exposure="minutes"),
-            BoundedMean(limit=0.3, alternative="below"),
         ),
     )
-    assert rule.metrics_read == ("reports", "comments", "watched", "minutes")
+    assert rule.metrics_read == ("watched", "reports", "comments", "minutes")
     state = rule.init(K)
-    assert state.counts.shape == (2 + 2 + 16, K)
+    assert state.counts.shape == (16 + 2 + 2, K)
     event = feedback([0, 2, 2], reports=[0, 1, 0], comments=[1, 2, 3], watched=[0.2, 0.4, 1.0], minutes=[1, 0.5, 3])
     rule.check(state, event)
     rule.observe(state, event)
-    assert state.counts[:4, 2].tolist() == [1.0, 2.0, 5.0, 3.5]
+    assert state.counts[16:, 2].tolist() == [1.0, 2.0, 5.0, 3.5]
     wanted = [
-        process.log_evidence(rows) for process, rows in zip(rule.processes, np.split(state.counts, [2, 4]), strict=True)
+        process.log_evidence(rows)
+        for process, rows in zip(rule.processes, np.split(state.counts, [16, 18]), strict=True)
     ]
     np.testing.assert_array_equal(rule.each(state, np.arange(K)), wanted)
     mean = np.log(np.mean(np.exp(wanted), axis=0))
     np.testing.assert_allclose(rule.log_evidence(state, np.arange(K)), mean, rtol=1e-12, atol=1e-12)
     rule.observe(state, feedback([3] * 40, watched=0.05))  # what is not told is not counted
-    assert not state.counts[:4, 3].any()
+    assert not state.counts[16:, 3].any()
     assert [reason for reason, _ in rule.mask(state, request())] == ["STOPPED:watched"]
     assert rule.report(state, Attributes(K))["watched"]["stopped"] == 1
 
