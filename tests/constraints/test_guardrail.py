@@ -25,7 +25,7 @@ events = st.lists(
 
 
 @pytest.mark.parametrize("action", ["stop", "pause"])
-@settings(max_examples=100)
+@settings(max_examples=60)
 @given(batches=events, resets=st.lists(st.integers(0, K - 1), max_size=2))
 def test_it_is_what_a_naive_reading_says(action, batches, resets):
     """After every batch: count, average E over the metrics, stop for good or pause until E falls below the release."""

@@ -59,14 +59,14 @@ def test_levels_grow_with_promotions():
 
 
 def test_e_lond_bounds_the_false_share():
-    """300 rooms, 240 of them exactly at the limit, 30 looks, promotions as they come; 200 days.
+    """300 rooms, 240 of them exactly at the limit, 30 looks, promotions as they come; 120 days.
 
-    The false share of a day is in [0, 1], so its mean is known to 3 sd / sqrt(200).
+    The false share of a day is in [0, 1], so its mean is known to 3 sd / sqrt(120).
     """
     rng, process, rule = np.random.Generator(np.random.PCG64(11)), Proportion(limit=0.3), ELond(alpha=0.1)
     rates = np.where(np.arange(300) % 5 == 0, 0.5, 0.3)
     shares, found = [], 0
-    for _ in range(200):
+    for _ in range(120):
         seen = np.zeros((2, 300))
         promoted = np.zeros(300, bool)
         for _ in range(30):
@@ -76,8 +76,8 @@ def test_e_lond_bounds_the_false_share():
             promoted[open_[now]] = True
         shares.append((promoted & (rates == 0.3)).sum() / max(promoted.sum(), 1))
         found += (promoted & (rates == 0.5)).sum()
-    assert np.mean(shares) <= 0.1 + 3 * np.std(shares) / math.sqrt(200)
-    assert found > 0.8 * 60 * 200  # and it does promote
+    assert np.mean(shares) <= 0.1 + 3 * np.std(shares) / math.sqrt(120)
+    assert found > 0.8 * 60 * 120  # and it does promote
 
 
 def test_adjuster_by_its_definition():

@@ -19,7 +19,7 @@ RULE = Protected("negative", limit=0.3, viewer=NEW, alpha=0.2)
 batches = st.lists(st.lists(st.tuples(st.integers(0, K - 1), st.booleans()), min_size=1, max_size=20), max_size=10)
 
 
-@settings(max_examples=100)
+@settings(max_examples=60)
 @given(batches)
 def test_it_is_what_a_naive_reading_says(history):
     """An arm is served to the protected while the evidence that it is within the limit is 1 / alpha or more."""
