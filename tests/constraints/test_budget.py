@@ -59,7 +59,7 @@ def test_windows_by_hand():
 
 
 @pytest.mark.parametrize(
-    "fields", [{"limit": -1}, {"limit": 1.5}, {"limit": 5, "window": 0.0}, {}, {"limit": 1, "x": 1}]
+    "fields", [{"limit": -1}, {"limit": float("inf")}, {"limit": 5, "window": 0.0}, {}, {"limit": 1, "x": 1}]
 )
 def test_bad_numbers(fields):
     with pytest.raises(ValueError, match="validation error"):
