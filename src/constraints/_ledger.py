@@ -256,7 +256,7 @@ def commit(
                 ring[STATUS, slot] = SPENT
             else:
                 _close(book, ring, clock, slot, ring[AMOUNT, slot] + actual, limit, rate)
-        elif is_late_charged and homes[ARM, columns[i]] > 0.0:
+        elif is_late_charged and columns[i] < homes.shape[1] and homes[ARM, columns[i]] > 0.0:
             actual = values[i] * homes[LATEST_COST, columns[i]] if is_share else values[i]
             charge(book, int(homes[HOME, columns[i]]), actual, clock, limit, rate)
 
