@@ -21,9 +21,9 @@ class BudgetState(NamedTuple):
         of them; overrun, ever; number of the account in the order of first use, 0 for none.
     arms: `[5, K]`, the same by arm, where each arm has an account.
     homes: `[3, K]`: number of the arm in the order of first exposure, 0 for none; account and cost of its latest one.
-    reservations: `[10, L]`, a ring of exposures by decision: its number; column; number of the arm; account; the
-        account's number; window; units reserved; units held now; when it expires, seconds; 0 open, 1 settled, 2 given
-        back.
+    reservations: `[9, L]`, a ring of exposures by decision: column; number of the arm; account; the account's number;
+        window; units reserved; units held now; when it expires, seconds; 0 open, 1 settled, 2 given back.
+    numbers: int64 `[L]`, of their decisions.
     clock: `[6]`: latest time, seconds, and window, -2**53 for none; units granted in it; first place and number of the
         exposures; arms and accounts ever used.
     """
@@ -32,6 +32,7 @@ class BudgetState(NamedTuple):
     arms: Floats
     homes: Floats
     reservations: Floats
+    numbers: NDArray[np.int64]
     clock: Floats
 
 
@@ -51,16 +52,16 @@ def room_for(state: BudgetState, size: int, capacity: int, at: float) -> BudgetS
     count = int(state.clock[ledger.COUNT])
     needed = min(count + capacity, MOST)
     if state.reservations.shape[1] < needed:
-        ring = np.zeros((10, _power(needed)))
-        ring[:, :count] = _unrolled(state)
+        ring, numbers = np.zeros((9, _power(needed))), np.zeros(_power(needed), np.int64)
+        ring[:, :count], numbers[:count] = _unrolled(state)
         state.clock[ledger.FIRST] = 0.0
-        state = state._replace(reservations=ring)
+        state = state._replace(reservations=ring, numbers=numbers)
     return state
 
 
-def first_known(state: BudgetState, now: float, expires: float) -> None:
+def first_known(state: BudgetState, now: float, expires: float, *, is_bucket: bool) -> None:
     """Begin the time of buckets and exposures that came before any was known."""
-    for book in (state.accounts, state.arms):
+    for book in (state.accounts, state.arms) if is_bucket else ():
         book[ledger.AT, (book[ledger.AT] == ledger.UNKNOWN) & (book[ledger.USED] > 0.0)] = now
     times = state.reservations[ledger.EXPIRES]
     times[times == -ledger.UNKNOWN] = expires
@@ -70,11 +71,13 @@ def packed(state: BudgetState, columns: int) -> dict[str, NDArray[Any]]:
     """Return the arrays of a checkpoint: the exposures in order, without room for more."""
     clock = state.clock.copy()
     clock[ledger.FIRST] = 0.0
+    entries, numbers = _unrolled(state)
     return {
         "accounts": state.accounts.copy(),
         "arms": np.ascontiguousarray(state.arms[:, :columns]),
         "homes": np.ascontiguousarray(state.homes[:, :columns]),
-        "reservations": np.ascontiguousarray(_unrolled(state)),
+        "reservations": np.ascontiguousarray(entries),
+        "numbers": numbers,
         "clock": clock,
     }
 
@@ -82,19 +85,20 @@ def packed(state: BudgetState, columns: int) -> dict[str, NDArray[Any]]:
 def check_state(state: BudgetState, name: str) -> None:
     """Refuse a loaded state that contradicts itself."""
     for field, array in state._asdict().items():
-        is_number = bool((np.abs(array) <= 2.0**60).all())
+        is_number = field == "numbers" or bool((np.abs(array) <= 2.0**60).all())
         require(is_number, f"array {field!r} of {name!r} is not finite")
     window, granted, *whole = state.clock[ledger.WINDOW :].tolist()
     require(granted >= 0.0 and min(whole) >= 0.0, f"the clock of {name!r} is negative")
     require(all(map(float.is_integer, [window, *whole])), f"the clock of {name!r} is not of whole numbers")
     first, count, lives = whole
     entries = state.reservations
-    require(first == 0.0 and count == entries.shape[1] <= MOST, f"the clock of {name!r} contradicts its exposures")
+    fits = count == entries.shape[1] == state.numbers.size <= MOST
+    require(first == 0.0 and fits, f"the clock of {name!r} contradicts its exposures")
     for book in (state.accounts, state.arms):
         require(bool((book[ledger.USED :] >= 0.0).all()), f"an account of {name!r} is negative")
         numbers = book[ledger.LIFE]
         require(bool((numbers == np.floor(numbers)).all() and (numbers <= lives).all()), f"{name!r} lost an account")
-    _check_exposures(entries, name)
+    _check_exposures(entries, state.numbers, name)
     arm, account, cost = state.homes
     size = max(state.accounts.shape[1], state.arms.shape[1], 1)
     fits = (arm >= 0.0) & (arm <= lives) & (account >= 0.0) & (account < size) & (cost >= 0.0)
@@ -102,7 +106,7 @@ def check_state(state: BudgetState, name: str) -> None:
     require(bool(fits.all()), f"an arm of {name!r} has an account that is none")
 
 
-def _check_exposures(entries: Floats, name: str) -> None:
+def _check_exposures(entries: Floats, numbers: NDArray[np.int64], name: str) -> None:
     whole = entries[: ledger.COST]
     require(bool((whole == np.floor(whole)).all()), f"an exposure of {name!r} is not of whole numbers")
     places = entries[[ledger.COLUMN, ledger.ACCOUNT]]
@@ -111,14 +115,15 @@ def _check_exposures(entries: Floats, name: str) -> None:
     require(bool((amounts >= 0.0).all()), f"an exposure of {name!r} holds less than nothing")
     is_known = np.isin(entries[ledger.STATUS], [ledger.OPEN, ledger.SPENT, ledger.REFUNDED])
     require(bool(is_known.all()), f"an exposure of {name!r} is in no known state")
-    in_order = np.diff(entries[[ledger.NUMBER, ledger.EXPIRES]], axis=1) >= 0.0
-    require(bool(in_order.all()), f"the exposures of {name!r} are out of order")
+    in_order = (np.diff(numbers) >= 0).all() and (np.diff(entries[ledger.EXPIRES]) >= 0.0).all()
+    require(bool(in_order), f"the exposures of {name!r} are out of order")
 
 
-def _unrolled(state: BudgetState) -> Floats:
-    """Exposures from the oldest to the newest."""
+def _unrolled(state: BudgetState) -> tuple[Floats, NDArray[np.int64]]:
+    """Exposures and their numbers, from the oldest to the newest."""
     first, count = int(state.clock[ledger.FIRST]), int(state.clock[ledger.COUNT])
-    return state.reservations.take(np.arange(first, first + count), axis=1, mode="wrap")
+    places = np.arange(first, first + count)
+    return state.reservations.take(places, axis=1, mode="wrap"), state.numbers.take(places, mode="wrap")
 
 
 def _power(size: int) -> int:

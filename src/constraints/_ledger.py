@@ -3,7 +3,8 @@
 A book `[5, G]` holds one account a column. `USED` counts against the limit all that is spent or reserved, in the window
 `AT`; of a token bucket it is what is missing in the bucket at the time `AT`. Both are brought to the present when an
 account is looked at, so that time costs nothing where nothing happens. `RESERVED` is the part of it whose cost is not
-known yet. The ring `[10, L]` holds exposures in the order of their decisions, which is also that of their expiry.
+known yet. The ring `[9, L]`, beside it the numbers of their decisions `[L]`, holds exposures
+in the order of decisions, which is also that of their expiry.
 
 What is used is never more than the limit, as a reservation is refused that does not fit, and all that comes later
 (a cost, an expiry, a refund) only gives back. What costs more than it reserved is counted all the same: `OVERRUN`.
@@ -18,7 +19,7 @@ Table = NDArray[np.float64]
 Columns = NDArray[np.int64]
 
 AT, USED, RESERVED, OVERRUN, LIFE = range(5)  # of a book; LIFE: number of the account, 0 for one never used
-NUMBER, COLUMN, ARM_OF, ACCOUNT, LIFE_OF, WINDOW_OF, COST, AMOUNT, EXPIRES, STATUS = range(10)  # of a ring
+COLUMN, ARM_OF, ACCOUNT, LIFE_OF, WINDOW_OF, COST, AMOUNT, EXPIRES, STATUS = range(9)  # of a ring
 ARM, HOME, LATEST_COST = range(3)  # of homes, `[3, K]`: number of the arm, 0 for one never shown
 NOW, WINDOW, GRANTED, FIRST, COUNT, LIVES = range(6)  # of a clock: the present; leased; place and number of entries
 OPEN, SPENT, REFUNDED = 0.0, 1.0, 2.0  # of an exposure: its cost awaited; settled; given back
@@ -90,6 +91,7 @@ def charge(book: Table, account: int, amount: float, clock: Table, limit: float,
 def spend(
     book: Table,
     ring: Table,
+    numbers: Columns,
     clock: Table,
     homes: Table,
     accounts: Columns,
@@ -104,7 +106,7 @@ def spend(
 ) -> None:
     """Count an exposure of each of the columns and remember it, `most` at once; the oldest are settled before."""
     size = min(most, ring.shape[1])
-    while clock[COUNT] > 0.0 and (clock[COUNT] + columns.size > size or ring[NUMBER, _last(ring, clock)] > number):
+    while clock[COUNT] > 0.0 and (clock[COUNT] + columns.size > size or numbers[_last(ring, clock)] > number):
         _drop(book, ring, clock, False, limit, rate)
     for i in range(columns.size):
         account, cost = accounts[i], costs[min(i, costs.size - 1)]
@@ -122,7 +124,8 @@ def spend(
             book[RESERVED, account] += cost
         slot = int(clock[FIRST] + clock[COUNT]) % ring.shape[1]
         clock[COUNT] += 1.0
-        ring[NUMBER, slot], ring[COLUMN, slot], ring[ARM_OF, slot] = number, columns[i], homes[ARM, columns[i]]
+        numbers[slot] = number
+        ring[COLUMN, slot], ring[ARM_OF, slot] = columns[i], homes[ARM, columns[i]]
         ring[ACCOUNT, slot], ring[LIFE_OF, slot], ring[WINDOW_OF, slot] = account, book[LIFE, account], clock[WINDOW]
         ring[COST, slot], ring[AMOUNT, slot] = cost, cost
         ring[EXPIRES, slot], ring[STATUS, slot] = expires, status
@@ -175,12 +178,12 @@ def _is_held(ring: Table, homes: Table, slot: int) -> bool:
 
 
 @kernel
-def _first_of(ring: Table, clock: Table, number: float) -> int:
+def _first_of(numbers: Columns, clock: Table, number: int) -> int:
     """Place in the order of decisions of the first exposure whose number is not smaller."""
     low, high = 0, int(clock[COUNT])
     while low < high:
         middle = (low + high) // 2
-        if ring[NUMBER, (int(clock[FIRST]) + middle) % ring.shape[1]] < number:
+        if numbers[(int(clock[FIRST]) + middle) % numbers.size] < number:
             low = middle + 1
         else:
             high = middle
@@ -188,14 +191,16 @@ def _first_of(ring: Table, clock: Table, number: float) -> int:
 
 
 @kernel
-def find(ring: Table, clock: Table, homes: Table, number: int, columns: Columns, slots: Columns) -> None:
+def find(
+    ring: Table, numbers: Columns, clock: Table, homes: Table, number: int, columns: Columns, slots: Columns
+) -> None:
     """Write where the exposures of these columns by one decision stand, -1 for nowhere."""
-    first = _first_of(ring, clock, number)
+    first = _first_of(numbers, clock, number)
     for i in range(columns.size):
         slots[i] = -1
         for place in range(first, int(clock[COUNT])):
             slot = (int(clock[FIRST]) + place) % ring.shape[1]
-            if ring[NUMBER, slot] != number:
+            if numbers[slot] != number:
                 break
             if ring[COLUMN, slot] == columns[i] and _is_held(ring, homes, slot):
                 slots[i] = slot
@@ -265,6 +270,7 @@ def commit(
 def give_back(
     book: Table,
     ring: Table,
+    numbers: Columns,
     clock: Table,
     homes: Table,
     number: int,
@@ -274,9 +280,9 @@ def give_back(
 ) -> float:
     """Undo exposures of a decision, those of all columns where none are given; return the units they held."""
     total = 0.0
-    for place in range(_first_of(ring, clock, number), int(clock[COUNT])):
+    for place in range(_first_of(numbers, clock, number), int(clock[COUNT])):
         slot = (int(clock[FIRST]) + place) % ring.shape[1]
-        if ring[NUMBER, slot] != number:
+        if numbers[slot] != number:
             break
         is_meant = columns.size == 0
         for i in range(columns.size):

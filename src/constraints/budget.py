@@ -87,7 +87,7 @@ class Budget(Accounts):
 
     precedence: ClassVar[Precedence] = Precedence.CAP
     relaxable: ClassVar[bool] = False
-    loose: ClassVar[frozenset[str]] = frozenset({"accounts", "reservations"})
+    loose: ClassVar[frozenset[str]] = frozenset({"accounts", "reservations", "numbers"})
 
     def __init__(self, resource: str = "exposures", **fields: Any) -> None:
         super().__init__(**{"resource": resource, **fields})
@@ -98,7 +98,7 @@ class Budget(Accounts):
         return f"budget:{self.resource}" + (f":{self.by}" if self.by else "")
 
     @property
-    def resources(self) -> tuple[str, ...]:
+    def resources_read(self) -> tuple[str, ...]:
         """The resource, where its costs come with feedback."""
         return (self.resource,) if self.per == "feedback" else ()
 
@@ -111,7 +111,8 @@ class Budget(Accounts):
             accounts=fresh_book(0 if by_arm else 1, self._beginning),
             arms=fresh_book(capacity if by_arm else 0, self._beginning),
             homes=np.zeros((3, capacity)),
-            reservations=np.zeros((10, 0)),
+            reservations=np.zeros((9, 0)),
+            numbers=np.zeros(0, np.int64),
             clock=np.array([ledger.UNKNOWN, 0.0 if self.window is None else ledger.UNKNOWN, 0.0, 0.0, 0.0, 0.0]),
         )
 
@@ -146,7 +147,8 @@ class Budget(Accounts):
         if now > state.clock[ledger.NOW]:
             super()._enter(state, now)
             if is_first:
-                first_known(state, now, now if self._forgets_windows else now + self.expiry)
+                expires = now if self._forgets_windows else now + self.expiry
+                first_known(state, now, expires, is_bucket=self.rate is not None)
             self._settle(state, now)
 
     def _settle(self, state: BudgetState, at: float) -> None:
@@ -188,11 +190,11 @@ class Budget(Accounts):
 
     def limits(self, state: BudgetState, request: Request) -> Limits | None:
         """Room of each account, which the arms of a slate share; None where it is enough for any slate."""
-        if request.k <= 1 or self.by == "arm":  # an arm stands in a slate once
+        if request.k <= 1 or not request.columns.size or self.by == "arm":  # an arm stands in a slate once
             return None
         accounts, costs = self._terms(state, request)
         rooms = self._rooms(state, accounts)
-        if not costs.size or rooms.min() >= request.k * costs.max():
+        if rooms.min() >= request.k * costs.max():
             return None
         size = request.columns.size
         if accounts.size == 1 and size != 1:
@@ -218,7 +220,7 @@ class Budget(Accounts):
         ValueError
             Then nothing has changed.
         """
-        for resource in self.resources:
+        for resource in self.resources_read:
             costs = feedback.costs.get(resource, np.empty(0))
             wrong = np.flatnonzero((costs < 0.0) | np.isinf(costs))
             if wrong.size:
@@ -246,6 +248,7 @@ class Budget(Accounts):
         ledger.spend(
             self._book(state),
             state.reservations,
+            state.numbers,
             state.clock,
             state.homes,
             accounts,
@@ -276,7 +279,7 @@ class Budget(Accounts):
             order = np.argsort(columns, kind="stable")
             ledger.find_oldest(state.reservations, state.clock, state.homes, columns, order, slots)
         else:
-            ledger.find(state.reservations, state.clock, state.homes, event.number, columns, slots)
+            ledger.find(state.reservations, state.numbers, state.clock, state.homes, event.number, columns, slots)
         ledger.commit(
             self._book(state),
             state.reservations,
@@ -305,7 +308,7 @@ class Budget(Accounts):
             return 0.0
         meant = _EVERY_COLUMN if columns is None else columns
         ring, clock, homes = state.reservations, state.clock, state.homes
-        units: float = ledger.give_back(book, ring, clock, homes, number, meant, bound, self._rate)
+        units: float = ledger.give_back(book, ring, state.numbers, clock, homes, number, meant, bound, self._rate)
         return units
 
     # telling
