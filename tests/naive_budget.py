@@ -101,10 +101,7 @@ class NaiveBudget:
         self.expire(at)
         is_share = self.budget.per == "reward"
         known = [e for e in self.exposures if e["is_known"] and e["arm"] == arm]
-        if number is None:
-            found = [e for e in known if e["is_open"]]
-        else:
-            found = [e for e in known if e["number"] == number]
+        found = [e for e in known if (e["is_open"] if number is None else e["number"] == number)]
         if found:
             exposure = found[0]
             actual = Fraction(value) * (exposure["cost"] if is_share else 1)

@@ -179,8 +179,10 @@ class Accounts(Constraint):
     def revoke(self, state: BudgetState) -> None:
         """Use no more of what was granted, after a recovery from an older state: it may have been spent since.
 
-        The store keeps these units leased until the window ends.
+        The store keeps these units leased until the window ends. Nothing of what was served before comes back.
         """
+        book, ring, bound = self._book(state), state.reservations, self._bound(state)
+        ledger.settle(book, ring, state.clock, math.inf, False, bound, self._rate)
         state.clock[ledger.GRANTED] = min(float(state.clock[ledger.GRANTED]), self.spent(state))
 
     def _check_lease(self, state: BudgetState, amount: int, now: float) -> None:

@@ -14,10 +14,8 @@ from seedbed.constraints import _ledger as ledger
 from seedbed.constraints.attributes import Attributes
 from seedbed.constraints.base import Exposure, Feedback, Request, forget
 
-TIMES = st.sampled_from(
-    [{}, {"window": 8.0}, {"window": 8.0, "curve": (0.0, 0.5, 1.0)}, {"window": 8.0, "curve": (0.25, 1.0)}]
-    + [{"rate": 0.25}, {"rate": 2.0}]
-)
+WINDOWS = ({"window": 8.0}, {"window": 8.0, "curve": (0.0, 0.5, 1.0)}, {"window": 8.0, "curve": (0.25, 1.0)})
+TIMES = st.sampled_from([{}, *WINDOWS, {"rate": 0.25}, {"rate": 2.0}])
 BUDGETS = st.builds(
     lambda limit, time, by, cost, per, expiry, expired: Budget(
         "gifts", limit=limit, by=by, cost=cost, per=per, expiry=expiry, expired=expired, **time
