@@ -200,7 +200,7 @@ class Accounts(Constraint):
         return self.rate or 0.0
 
     def _book(self, state: BudgetState) -> Floats:
-        return state.arms if self.by == "arm" else state.accounts
+        return state.arms[ledger.BOOK :] if self.by == "arm" else state.accounts
 
     def _bound(self, state: BudgetState) -> float:
         """Units that an account may use: the limit, or this replica's part of it."""

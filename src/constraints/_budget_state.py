@@ -19,8 +19,8 @@ class BudgetState(NamedTuple):
 
     accounts: `[5, G]`, an account a column: its window (of a token bucket: time, seconds); units used in it; reserved
         of them; overrun, ever; number of the account in the order of first use, 0 for none.
-    arms: `[5, K]`, the same by arm, where each arm has an account.
-    homes: `[3, K]`: number of the arm in the order of first exposure, 0 for none; account and cost of its latest one.
+    arms: `[3, K]`: number of the arm in the order of first exposure, 0 for none; account and cost of its latest one.
+        `[8, K]` where each arm has an account: below these, what `accounts` has.
     reservations: `[9, L]`, a ring of exposures by decision: column; number of the arm; account; the account's number;
         window; units reserved; units held now; when it expires, seconds; 0 open, 1 settled, 2 given back.
     numbers: int64 `[L]`, of their decisions.
@@ -30,7 +30,6 @@ class BudgetState(NamedTuple):
 
     accounts: Floats
     arms: Floats
-    homes: Floats
     reservations: Floats
     numbers: NDArray[np.int64]
     clock: Floats
@@ -61,7 +60,7 @@ def room_for(state: BudgetState, size: int, capacity: int, at: float) -> BudgetS
 
 def first_known(state: BudgetState, now: float, expires: float, *, is_bucket: bool) -> None:
     """Begin the time of buckets and exposures that came before any was known."""
-    for book in (state.accounts, state.arms) if is_bucket else ():
+    for book in _books(state) if is_bucket else ():
         book[ledger.AT, (book[ledger.AT] == ledger.UNKNOWN) & (book[ledger.USED] > 0.0)] = now
     times = state.reservations[ledger.EXPIRES]
     times[times == -ledger.UNKNOWN] = expires
@@ -75,7 +74,6 @@ def packed(state: BudgetState, columns: int) -> dict[str, NDArray[Any]]:
     return {
         "accounts": state.accounts.copy(),
         "arms": np.ascontiguousarray(state.arms[:, :columns]),
-        "homes": np.ascontiguousarray(state.homes[:, :columns]),
         "reservations": np.ascontiguousarray(entries),
         "numbers": numbers,
         "clock": clock,
@@ -94,13 +92,13 @@ def check_state(state: BudgetState, name: str) -> None:
     entries = state.reservations
     fits = count == entries.shape[1] == state.numbers.size <= MOST
     require(first == 0.0 and fits, f"the clock of {name!r} contradicts its exposures")
-    for book in (state.accounts, state.arms):
+    for book in _books(state):
         require(bool((book[ledger.USED :] >= 0.0).all()), f"an account of {name!r} is negative")
         numbers = book[ledger.LIFE]
         require(bool((numbers == np.floor(numbers)).all() and (numbers <= lives).all()), f"{name!r} lost an account")
     _check_exposures(entries, state.numbers, name)
-    arm, account, cost = state.homes
-    size = max(state.accounts.shape[1], state.arms.shape[1], 1)
+    arm, account, cost = state.arms[: ledger.BOOK]
+    size = _books(state)[-1].shape[1]
     fits = (arm >= 0.0) & (arm <= lives) & (account >= 0.0) & (account < size) & (cost >= 0.0)
     fits &= (arm == np.floor(arm)) & (account == np.floor(account))
     require(bool(fits.all()), f"an arm of {name!r} has an account that is none")
@@ -129,3 +127,8 @@ def _unrolled(state: BudgetState) -> tuple[Floats, NDArray[np.int64]]:
 def _power(size: int) -> int:
     """The least power of two that is no less than a size."""
     return 1 << (size - 1).bit_length()
+
+
+def _books(state: BudgetState) -> list[Floats]:
+    """The accounts by value, and those by arm where there are any: which are then those that count."""
+    return [state.accounts] + [state.arms[ledger.BOOK :]] * (state.arms.shape[0] > ledger.BOOK)

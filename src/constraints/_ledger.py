@@ -20,7 +20,7 @@ Columns = NDArray[np.int64]
 
 AT, USED, RESERVED, OVERRUN, LIFE = range(5)  # of a book; LIFE: number of the account, 0 for one never used
 COLUMN, ARM_OF, ACCOUNT, LIFE_OF, WINDOW_OF, COST, AMOUNT, EXPIRES, STATUS = range(9)  # of a ring
-ARM, HOME, LATEST_COST = range(3)  # of homes, `[3, K]`: number of the arm, 0 for one never shown
+ARM, HOME, LATEST_COST, BOOK = range(4)  # of arms: number of the arm, 0 for one never shown; where its own book begins
 NOW, WINDOW, GRANTED, FIRST, COUNT, LIVES = range(6)  # of a clock: the present; leased; place and number of entries
 OPEN, SPENT, REFUNDED = 0.0, 1.0, 2.0  # of an exposure: its cost awaited; settled; given back
 UNKNOWN = -(2.0**53)  # a time before any is known
@@ -42,6 +42,26 @@ def usage(book: Table, accounts: Columns, clock: Table, rate: float, out: Table)
     """Write what is used of several accounts."""
     for i in range(accounts.size):
         out[i] = used_of(book, accounts[i], clock, rate)
+
+
+@kernel
+def accounts_of(codes: Table, columns: Columns, out: Columns) -> None:
+    """Write the accounts of columns: their codes, `[K]`, of an attribute, 0 where that is NaN; 0 where it has none."""
+    for i in range(columns.size):
+        code = codes[columns[i]] if codes.size > 0 else 0.0
+        out[i] = int(code) if code > 0.0 else 0
+
+
+@kernel
+def is_tight(book: Table, accounts: Columns, costs: Table, clock: Table, paced: float, rate: float, k: int) -> bool:
+    """Whether k arms of the largest cost would not fit some account. `accounts`, `costs`: one for all, or `[C]`."""
+    most = 0.0
+    for i in range(costs.size):
+        most = max(most, costs[i])
+    tight = False
+    for i in range(accounts.size):
+        tight |= used_of(book, accounts[i], clock, rate) + k * most > paced
+    return tight
 
 
 @kernel
@@ -93,7 +113,7 @@ def spend(
     ring: Table,
     numbers: Columns,
     clock: Table,
-    homes: Table,
+    arms: Table,
     accounts: Columns,
     columns: Columns,
     costs: Table,
@@ -114,10 +134,10 @@ def spend(
         if book[LIFE, account] == 0.0:
             clock[LIVES] += 1.0
             book[LIFE, account] = clock[LIVES]
-        if homes[ARM, columns[i]] == 0.0:
+        if arms[ARM, columns[i]] == 0.0:
             clock[LIVES] += 1.0
-            homes[ARM, columns[i]] = clock[LIVES]
-        homes[HOME, columns[i]], homes[LATEST_COST, columns[i]] = account, cost
+            arms[ARM, columns[i]] = clock[LIVES]
+        arms[HOME, columns[i]], arms[LATEST_COST, columns[i]] = account, cost
         if clock[COUNT] >= size:
             continue
         if status == OPEN:
@@ -125,7 +145,7 @@ def spend(
         slot = int(clock[FIRST] + clock[COUNT]) % ring.shape[1]
         clock[COUNT] += 1.0
         numbers[slot] = number
-        ring[COLUMN, slot], ring[ARM_OF, slot] = columns[i], homes[ARM, columns[i]]
+        ring[COLUMN, slot], ring[ARM_OF, slot] = columns[i], arms[ARM, columns[i]]
         ring[ACCOUNT, slot], ring[LIFE_OF, slot], ring[WINDOW_OF, slot] = account, book[LIFE, account], clock[WINDOW]
         ring[COST, slot], ring[AMOUNT, slot] = cost, cost
         ring[EXPIRES, slot], ring[STATUS, slot] = expires, status
@@ -170,10 +190,10 @@ def _close(book: Table, ring: Table, clock: Table, slot: int, actual: float, lim
 
 
 @kernel
-def _is_held(ring: Table, homes: Table, slot: int) -> bool:
+def _is_held(ring: Table, arms: Table, slot: int) -> bool:
     """Whether the arm that was shown still has its column."""
     column = int(ring[COLUMN, slot])
-    held: bool = column < homes.shape[1] and homes[ARM, column] == ring[ARM_OF, slot]
+    held: bool = column < arms.shape[1] and arms[ARM, column] == ring[ARM_OF, slot]
     return held
 
 
@@ -192,7 +212,7 @@ def _first_of(numbers: Columns, clock: Table, number: int) -> int:
 
 @kernel
 def find(
-    ring: Table, numbers: Columns, clock: Table, homes: Table, number: int, columns: Columns, slots: Columns
+    ring: Table, numbers: Columns, clock: Table, arms: Table, number: int, columns: Columns, slots: Columns
 ) -> None:
     """Write where the exposures of these columns by one decision stand, -1 for nowhere."""
     first = _first_of(numbers, clock, number)
@@ -202,13 +222,13 @@ def find(
             slot = (int(clock[FIRST]) + place) % ring.shape[1]
             if numbers[slot] != number:
                 break
-            if ring[COLUMN, slot] == columns[i] and _is_held(ring, homes, slot):
+            if ring[COLUMN, slot] == columns[i] and _is_held(ring, arms, slot):
                 slots[i] = slot
                 break
 
 
 @kernel
-def find_oldest(ring: Table, clock: Table, homes: Table, columns: Columns, order: Columns, slots: Columns) -> None:
+def find_oldest(ring: Table, clock: Table, arms: Table, columns: Columns, order: Columns, slots: Columns) -> None:
     """Write where the oldest open exposures of these columns stand, each once, -1 for nowhere.
 
     `order`: what sorts the columns, events of one column by their order.
@@ -217,7 +237,7 @@ def find_oldest(ring: Table, clock: Table, homes: Table, columns: Columns, order
     slots[:] = -1
     for place in range(int(clock[COUNT])):
         slot = (int(clock[FIRST]) + place) % ring.shape[1]
-        if ring[STATUS, slot] != OPEN or not _is_held(ring, homes, slot):
+        if ring[STATUS, slot] != OPEN or not _is_held(ring, arms, slot):
             continue
         low, high = 0, columns.size
         while low < high:
@@ -238,7 +258,7 @@ def commit(
     book: Table,
     ring: Table,
     clock: Table,
-    homes: Table,
+    arms: Table,
     slots: Columns,
     columns: Columns,
     values: Table,
@@ -261,9 +281,9 @@ def commit(
                 ring[STATUS, slot] = SPENT
             else:
                 _close(book, ring, clock, slot, ring[AMOUNT, slot] + actual, limit, rate)
-        elif is_late_charged and columns[i] < homes.shape[1] and homes[ARM, columns[i]] > 0.0:
-            actual = values[i] * homes[LATEST_COST, columns[i]] if is_share else values[i]
-            charge(book, int(homes[HOME, columns[i]]), actual, clock, limit, rate)
+        elif is_late_charged and columns[i] < arms.shape[1] and arms[ARM, columns[i]] > 0.0:
+            actual = values[i] * arms[LATEST_COST, columns[i]] if is_share else values[i]
+            charge(book, int(arms[HOME, columns[i]]), actual, clock, limit, rate)
 
 
 @kernel
@@ -272,7 +292,7 @@ def give_back(
     ring: Table,
     numbers: Columns,
     clock: Table,
-    homes: Table,
+    arms: Table,
     number: int,
     columns: Columns,
     limit: float,
@@ -286,7 +306,7 @@ def give_back(
             break
         is_meant = columns.size == 0
         for i in range(columns.size):
-            is_meant |= columns[i] == ring[COLUMN, slot] and _is_held(ring, homes, slot)
+            is_meant |= columns[i] == ring[COLUMN, slot] and _is_held(ring, arms, slot)
         if is_meant and ring[STATUS, slot] != REFUNDED:
             total += ring[AMOUNT, slot]
             _close(book, ring, clock, slot, 0.0, limit, rate)

@@ -109,8 +109,9 @@ class Budget(Accounts):
         by_arm = self.by == "arm"
         return BudgetState(
             accounts=fresh_book(0 if by_arm else 1, self._beginning),
-            arms=fresh_book(capacity if by_arm else 0, self._beginning),
-            homes=np.zeros((3, capacity)),
+            arms=np.concatenate(
+                [np.zeros((ledger.BOOK, capacity)), fresh_book(capacity, self._beginning)[: 5 * by_arm]]
+            ),
             reservations=np.zeros((9, 0)),
             numbers=np.zeros(0, np.int64),
             clock=np.array([ledger.UNKNOWN, 0.0 if self.window is None else ledger.UNKNOWN, 0.0, 0.0, 0.0, 0.0]),
@@ -125,7 +126,7 @@ class Budget(Accounts):
             For a time so far off that windows cannot be told apart there.
         """
         by_arm = self.by == "arm"
-        if state.homes.shape[1] != capacity:
+        if state.arms.shape[1] != capacity:
             state = super().fit(state, capacity, attributes, now)
         size = attributes.size(self.by) if self.by and not by_arm else 0
         state = room_for(state, size, capacity, self._beginning)
@@ -170,7 +171,19 @@ class Budget(Accounts):
         costs = request.numbers(self.cost) if isinstance(self.cost, str) else np.array([self.cost])
         if self.by is None:
             return _ONE_ACCOUNT, costs
-        return request.columns if self.by == "arm" else request.codes(self.by), costs
+        return self._accounts(request.columns, request.attributes), costs
+
+    def _accounts(self, columns: Columns, attributes: Attributes) -> Columns:
+        """Account of each column, `[C]`."""
+        if self.by == "arm":
+            return columns
+        accounts = np.zeros(columns.size, np.int64)
+        codes = None if self.by is None else attributes.values.get(self.by)
+        if codes is not None:
+            if self.by not in attributes.codes_of:
+                raise ValueError(f"attribute {self.by!r} holds numbers; accounts are named by strings")
+            ledger.accounts_of(codes, columns, accounts)
+        return accounts
 
     def mask(self, state: BudgetState, request: Request) -> list[tuple[str, Mask]]:
         """Which candidates fit the limit (reason BUDGET_SPENT), and of them which fit its curve (PACED).
@@ -180,9 +193,11 @@ class Budget(Accounts):
         ValueError
             Where a candidate's cost is negative or not known.
         """
+        bound, paced, rate = self._bound(state), self._paced(state), self._rate
+        if self.by is None and not isinstance(self.cost, str) and self.spent(state) + self.cost <= paced:
+            return []
         accounts, costs = self._terms(state, request)
         keep = np.empty((2, request.columns.size), np.bool_)
-        bound, paced, rate = self._bound(state), self._paced(state), self._rate
         found = ledger.affordable(self._book(state), accounts, costs, state.clock, bound, paced, rate, keep)
         if found & 4:
             raise ValueError(f"{self.cost} = {costs.min()} of a candidate is a negative cost of {self.resource}")
@@ -193,17 +208,17 @@ class Budget(Accounts):
         if request.k <= 1 or not request.columns.size or self.by == "arm":  # an arm stands in a slate once
             return None
         accounts, costs = self._terms(state, request)
-        rooms = self._rooms(state, accounts)
-        if rooms.min() >= request.k * costs.max():
+        paced = self._paced(state)
+        if not ledger.is_tight(self._book(state), accounts, costs, state.clock, paced, self._rate, request.k):
             return None
         size = request.columns.size
         if accounts.size == 1 and size != 1:
-            groups, upper = np.zeros(size, np.int64), rooms
+            groups, upper = np.zeros(size, np.int64), self._rooms(state, accounts)
         elif state.accounts.shape[1] <= 4 * size:
             groups, upper = accounts, self._rooms(state, np.arange(state.accounts.shape[1]))
         else:
             _, first, groups = np.unique(accounts, return_index=True, return_inverse=True)
-            upper = rooms[first]
+            upper = self._rooms(state, accounts[first])
         amounts = costs if costs.size == size else np.full(size, costs[0])
         return Limits(groups, amounts, np.maximum(upper, 0.0), np.zeros(upper.size), relaxable=False)
 
@@ -241,17 +256,13 @@ class Budget(Accounts):
     def _spend(self, state: BudgetState, event: Exposure) -> None:
         columns, attributes = event.columns, event.request.attributes
         costs = attributes.numbers(self.cost, columns) if isinstance(self.cost, str) else np.array([self.cost])
-        if self.by in (None, "arm"):
-            accounts = np.zeros(columns.size, np.int64) if self.by is None else columns
-        else:
-            accounts = attributes.codes(self.by or "", columns)
         ledger.spend(
             self._book(state),
             state.reservations,
             state.numbers,
             state.clock,
-            state.homes,
-            accounts,
+            state.arms,
+            self._accounts(columns, attributes),
             columns,
             costs,
             event.number,
@@ -277,14 +288,14 @@ class Budget(Accounts):
         slots = np.empty(told.size, np.int64)
         if event.number is None:
             order = np.argsort(columns, kind="stable")
-            ledger.find_oldest(state.reservations, state.clock, state.homes, columns, order, slots)
+            ledger.find_oldest(state.reservations, state.clock, state.arms, columns, order, slots)
         else:
-            ledger.find(state.reservations, state.numbers, state.clock, state.homes, event.number, columns, slots)
+            ledger.find(state.reservations, state.numbers, state.clock, state.arms, event.number, columns, slots)
         ledger.commit(
             self._book(state),
             state.reservations,
             state.clock,
-            state.homes,
+            state.arms,
             slots,
             columns,
             values,
@@ -307,8 +318,8 @@ class Budget(Accounts):
         if columns is not None and not columns.size:
             return 0.0
         meant = _EVERY_COLUMN if columns is None else columns
-        ring, clock, homes = state.reservations, state.clock, state.homes
-        units: float = ledger.give_back(book, ring, state.numbers, clock, homes, number, meant, bound, self._rate)
+        ring, clock, arms = state.reservations, state.clock, state.arms
+        units: float = ledger.give_back(book, ring, state.numbers, clock, arms, number, meant, bound, self._rate)
         return units
 
     # telling
