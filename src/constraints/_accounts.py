@@ -2,7 +2,7 @@
 
 import math
 from itertools import pairwise
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from . import _ledger as ledger
 from ._budget_state import BudgetState
+from .attributes import Attributes
 from .base import Constraint
 
 Columns = NDArray[np.int64]
@@ -18,6 +19,7 @@ Seconds = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
 _LARGEST = 2**53
+_MOST_USED = 10  # accounts that a report names
 
 
 class Accounts(Constraint):
@@ -26,7 +28,7 @@ class Accounts(Constraint):
     resource: str = "exposures"
     limit: Annotated[int | float, Field(ge=0, lt=2**53, allow_inf_nan=False)]
     window: Seconds | None = None
-    by: str | None = None
+    by: Annotated[str, Field(min_length=1)] | None = None
     rate: Annotated[float, Field(gt=0.0, lt=2**53)] | None = None
     curve: tuple[Share, ...] | None = None
     leased: bool = False
@@ -138,6 +140,9 @@ class Accounts(Constraint):
     def grant(self, state: BudgetState, amount: int, *, now: float) -> None:
         """Let units be used that were leased in the window of `now`, on top of what was granted in it before.
 
+        Units are moved in the order in which a crash between two steps loses them, and never doubles them: first
+        `leases.take`, then `grant`; and back, first `give_back`, then `leases.give_back`, in one window.
+
         Raises
         ------
         ValueError
@@ -192,6 +197,36 @@ class Accounts(Constraint):
             raise ValueError(f"amount = {amount!r} is not a count of units")
         if not math.isfinite(now) or self.window_at(now) < state.clock[ledger.WINDOW]:
             raise ValueError(f"now = {now} is no time, or in a window that is over")
+
+    # telling
+
+    def report(self, state: BudgetState, attributes: Attributes) -> dict[str, Any]:
+        """How the accounts stand together, and by name those that are used most.
+
+        `available` is by pacing, and that of one account; `exhausted` counts accounts with nothing available.
+        """
+        book = self._book(state)
+        used = self._usage(state, np.arange(book.shape[1]))
+        is_current = (book[ledger.AT] >= state.clock[ledger.WINDOW]) | (self.rate is not None)
+        reserved = np.minimum(np.where(is_current, book[ledger.RESERVED], 0.0), used)
+        rooms = np.maximum(self._paced(state) - used, 0.0)
+        told: dict[str, Any] = {
+            "resource": self.resource,
+            "by": self.by,
+            "limit": self.limit,
+            "spent": float((used - reserved).sum()),
+            "reserved": float(reserved.sum()),
+            "overrun": float(book[ledger.OVERRUN].sum()),
+            "accounts": int((book[ledger.LIFE] > 0.0).sum()),
+            "exhausted": int((rooms <= 0.0).sum()),
+        }
+        if self.by is None:
+            told["available"] = float(rooms[0])
+        elif self.by != "arm":
+            most = np.argsort(-used, kind="stable")[:_MOST_USED].tolist()
+            names = attributes.names(self.by)
+            told["most_used"] = {names[i]: float(used[i]) for i in most if i < len(names) and used[i] > 0.0}
+        return told
 
     # what of a state is meant
 

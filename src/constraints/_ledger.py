@@ -235,7 +235,10 @@ def find_oldest(ring: Table, clock: Table, arms: Table, columns: Columns, order:
     """
     taken = np.zeros(columns.size, np.int64)  # of the exposures of a column, where the column begins in `order`
     slots[:] = -1
+    missing = columns.size
     for place in range(int(clock[COUNT])):
+        if missing == 0:
+            break
         slot = (int(clock[FIRST]) + place) % ring.shape[1]
         if ring[STATUS, slot] != OPEN or not _is_held(ring, arms, slot):
             continue
@@ -251,6 +254,7 @@ def find_oldest(ring: Table, clock: Table, arms: Table, columns: Columns, order:
             if event < columns.size and columns[order[event]] == ring[COLUMN, slot]:
                 slots[order[event]] = slot
                 taken[low] += 1
+                missing -= 1
 
 
 @kernel

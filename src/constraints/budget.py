@@ -17,7 +17,6 @@ Floats = NDArray[np.float64]
 
 _ONE_ACCOUNT = np.zeros(1, np.int64)
 _EVERY_COLUMN = np.empty(0, np.int64)
-_MOST_USED = 10  # accounts that a report names
 
 
 class Budget(Accounts):
@@ -66,7 +65,8 @@ class Budget(Accounts):
     References
     ----------
     .. [1] A. Badanidiyuru, R. Kleinberg and A. Slivkins (2018), "Bandits with Knapsacks", Journal of the ACM 65.
-    .. [2] M. Bernasconi et al. (2023), "Bandits with Replenishable Knapsacks: the Best of Both Worlds".
+    .. [2] M. Bernasconi et al. (2023), "Bandits with Replenishable Knapsacks: the Best of Both Worlds",
+       arXiv:2306.08470.
 
     Examples
     --------
@@ -193,6 +193,8 @@ class Budget(Accounts):
         ValueError
             Where a candidate's cost is negative or not known.
         """
+        if not request.columns.size:
+            return []
         bound, paced, rate = self._bound(state), self._paced(state), self._rate
         if self.by is None and not isinstance(self.cost, str) and self.spent(state) + self.cost <= paced:
             return []
@@ -255,6 +257,8 @@ class Budget(Accounts):
 
     def _spend(self, state: BudgetState, event: Exposure) -> None:
         columns, attributes = event.columns, event.request.attributes
+        if not columns.size:
+            return
         costs = attributes.numbers(self.cost, columns) if isinstance(self.cost, str) else np.array([self.cost])
         ledger.spend(
             self._book(state),
@@ -321,33 +325,3 @@ class Budget(Accounts):
         ring, clock, arms = state.reservations, state.clock, state.arms
         units: float = ledger.give_back(book, ring, state.numbers, clock, arms, number, meant, bound, self._rate)
         return units
-
-    # telling
-
-    def report(self, state: BudgetState, attributes: Attributes) -> dict[str, Any]:
-        """How the accounts stand together, and by name those that are used most.
-
-        `available` is by pacing, and that of one account; `exhausted` counts accounts with nothing available.
-        """
-        book = self._book(state)
-        used = self._usage(state, np.arange(book.shape[1]))
-        is_current = (book[ledger.AT] >= state.clock[ledger.WINDOW]) | (self.rate is not None)
-        reserved = np.minimum(np.where(is_current, book[ledger.RESERVED], 0.0), used)
-        rooms = np.maximum(self._paced(state) - used, 0.0)
-        told: dict[str, Any] = {
-            "resource": self.resource,
-            "by": self.by,
-            "limit": self.limit,
-            "spent": float((used - reserved).sum()),
-            "reserved": float(reserved.sum()),
-            "overrun": float(book[ledger.OVERRUN].sum()),
-            "accounts": int((book[ledger.LIFE] > 0.0).sum()),
-            "exhausted": int((rooms <= 0.0).sum()),
-        }
-        if self.by is None:
-            told["available"] = float(rooms[0])
-        elif self.by != "arm":
-            most = np.argsort(-used, kind="stable")[:_MOST_USED].tolist()
-            names = attributes.names(self.by)
-            told["most_used"] = {names[i]: float(used[i]) for i in most if i < len(names) and used[i] > 0.0}
-        return told

@@ -4,12 +4,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seedbed.allocators import ColdStartConfig
-from seedbed.bandits import CheckpointError
+from seedbed.bandits import Bandit, CheckpointError, Thompson
 from seedbed.constraints import Budget, _budget_state
 from seedbed.constraints import _ledger as ledger
 from seedbed.constraints import budget as budget_module
 from seedbed.constraints.attributes import Attributes
 from seedbed.constraints.base import Exposure, Feedback, Request
+from seedbed.constraints.constrained import Constrained
 
 STEPS = st.lists(
     st.tuples(st.sampled_from(["reserve", "release", "advance"]), st.integers(0, 60), st.floats(0, 30)), max_size=60
@@ -243,7 +244,7 @@ def test_a_token_bucket_by_hand():
     st.sampled_from([{}, {"window": 8.0}, {"window": 8.0, "curve": (0.0, 0.5, 1.0)}, {"rate": 0.5}]),
     st.sampled_from([None, "creator", "arm"]),
     st.tuples(st.integers(0, 8), st.integers(0, 8)).map(sorted),
-    st.lists(st.tuples(st.integers(0, 5), st.integers(0, 8)), max_size=60),
+    st.lists(st.tuples(st.integers(0, 5), st.integers(0, 8)), max_size=40),
 )
 def test_tightening_a_cap_never_raises_its_usage(time, by, caps, wishes):
     """The same wishes, one arm after another, under two limits."""
@@ -290,6 +291,52 @@ def test_numbers_that_begin_again_settle_what_was_before():
     assert (served.report["spent"], served.report["reserved"]) == (2.0, 0.0)
 
 
+def test_nothing_to_serve_needs_no_attributes():
+    served = Served(Budget(limit=9, cost="price", by="creator")).at(0.0)
+    empty = np.empty(0, np.int64)
+    assert served.budget.mask(served.state, served.request(empty)) == []
+    assert served.budget.limits(served.state, served.request(empty, k=3)) is None
+    served.serve(*empty)
+    assert served.report["spent"] == 0.0
+
+
+def test_under_a_bandit_no_level_is_overspent():
+    """Platform, creator and arm, of two resources; a twin from a checkpoint in the middle decides the same."""
+    creators = [f"c{i % 5}" for i in range(12)]
+    levels = [
+        Budget(limit=30, window=60.0, curve=(0.1, 1.0)),
+        Budget(limit=8, window=60.0, by="creator"),
+        Budget("gifts", limit=6, cost=2, per="feedback", by="arm", expiry=40.0),
+    ]
+    ranker = Constrained(Bandit(Thompson(), arms=range(12), seed=3), levels)
+    ranker.describe(range(12), creator=creators)
+    twin, shown, gifts, waiting = None, [], dict.fromkeys(range(12), 0.0), []
+    for t in range(180):
+        decision = ranker.select(now=float(t))
+        if twin is not None:
+            same = twin.select(now=float(t))
+            assert (same.arms, same.scores, same.dropped) == (decision.arms, decision.scores, decision.dropped)
+        for arm in decision.arms:
+            shown.append((t // 60, arm))
+            waiting.append((t, arm, decision, 2.0 * ((7 * t) % 3) / 2.0))
+        if t % 3 == 0 and waiting:
+            _, arm, decision, cost = waiting.pop(0)
+            gifts[arm] += cost
+            for each in filter(None, (ranker, twin)):
+                each.update(arm, float(arm > 5), cost={"gifts": cost}, at=float(t), decision=decision)
+        if t == 90:
+            twin = Constrained.from_bytes(ranker.to_bytes())
+    windows = [sum(window == w for window, _ in shown) for w in range(3)]
+    assert max(windows) <= 30
+    assert windows[0] > 25
+    for c in range(5):
+        assert max(sum(w == window and arm % 5 == c for window, arm in shown) for w in range(3)) <= 8
+    assert max(gifts.values()) <= 6.0
+    told = ranker.report()
+    assert told["budget:gifts:arm"]["overrun"] == told["budget:exposures"]["overrun"] == 0.0
+    assert {"BUDGET_SPENT", "PACED"} >= set(ranker.select(now=180.0).dropped)
+
+
 def test_bad_costs_are_refused():
     served = Served(Budget("gifts", limit=9, cost="price", per="feedback"), price=[1, 1, 1, 1, 1, -1]).at(0.0)
     with pytest.raises(ValueError, match=r"price = -1\.0 of a candidate is a negative cost of gifts"):
@@ -317,6 +364,7 @@ def test_bad_costs_are_refused():
         ({"leased": True, "rate": 1.0}, "leased needs one account"),
         ({"leased": True, "window": 1.0, "curve": (0.0, 1.0)}, "leased needs one account"),
         ({"cost": -1.0}, "greater than or equal"),
+        ({"by": ""}, "at least 1 character"),
         ({"per": "click"}, "validation error"),
     ],
 )
