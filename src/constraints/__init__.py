@@ -1,6 +1,7 @@
 """What may be served? Rules over records and arrays only. Pure: no I/O, no clock."""
 
-from .budget import Budget, BudgetState
+from ._budget_state import BudgetState
+from .budget import Budget
 from .eligibility import Eligibility, EligibilityState
 from .guardrail import StopLoss
 

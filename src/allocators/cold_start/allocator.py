@@ -93,12 +93,12 @@ class ColdStartAllocator:
     @property
     def budget_spent(self) -> int:
         """Exposures granted and not released in the budget's current window, and those shown beyond their grants."""
-        return self._budget.spent(self._spending)
+        return int(self._budget.spent(self._spending))
 
     @property
     def budget_available(self) -> int:
         """Exposures that the budget still allows in its current window."""
-        return self._budget.available(self._spending)
+        return int(self._budget.available(self._spending))
 
     @property
     def pending_changes(self) -> tuple[StageChange, ...]:
