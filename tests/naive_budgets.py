@@ -20,7 +20,7 @@ class NaiveDual:
         self.eta, self.largest, self.outage = step / math.sqrt(decisions), largest, outage
         self.multiplier, self.spent, self.lapsed, self.made = 0.0, 0.0, 0.0, 0
         self.awaited = {}  # by arm, a list of expected costs
-        self.times = []
+        self.times, self.squares = [], [1.0]
         self.index, self.first = None, 0
 
     def traffic(self):
@@ -52,7 +52,10 @@ class NaiveDual:
                 self.spent, self.made, self.awaited = 0.0, 0, {}
             self.times.append(now)
         cost = sum(expected)
-        self.multiplier += self.sign * self.eta * (cost - self.target()) / self.rho
+        seen = min(len(self.squares), self.decisions)
+        self.squares.append(self.squares[-1] + ((cost / self.rho) ** 2 - self.squares[-1]) / (seen + 1))
+        g = max(1.0, math.sqrt(self.squares[-1]))
+        self.multiplier += self.sign * self.eta * (cost - self.target()) / self.rho / g
         self.multiplier = min(max(self.multiplier, 0.0), self.largest)
         self.made += 1
         for arm, each in zip(arms, expected, strict=True):
@@ -63,7 +66,7 @@ class NaiveDual:
         if self.rate is not None:
             used = self.spent + sum(map(sum, self.awaited.values())) + self.lapsed
             surplus = self.sign * (self.rho * self.made - used)
-            self.lapsed += self.sign * max(surplus - self.rho * self.decisions, 0.0)
+            self.lapsed += self.sign * max(surplus - 2 * self.rho * self.decisions, 0.0)
 
     def settle(self, arm, cost, number):
         """The exposures of an arm are alike: each is expected to cost the mean of them."""

@@ -10,32 +10,48 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from ..bandits._numba import kernel
 from ..bandits.checkpoint import require
 from ._costs import Cost, costs_of
+from ._pacing import (
+    ARRIVALS,
+    AWAITED,
+    DECISIONS,
+    ELAPSED,
+    EXPOSED,
+    FIRST,
+    LAMBDA,
+    SEEN,
+    SPENT,
+    SQUARE,
+    SQUARES,
+    TIME,
+    TOTALS,
+    UNIT,
+    UNKNOWN,
+    WEIGHT,
+    WINDOW,
+    memory,
+    serve,
+    settle,
+    target,
+    told_costs,
+)
 from .attributes import Attributes
 from .base import Columns, Constraint, Exposure, Feedback, Floats, Precedence, Price, Request
 
 Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 Count = Annotated[int, Field(gt=0, lt=2**53)]
 
-_UNKNOWN = -(2.0**53)  # a time, or a window, before any is known
-_LULL = 20.0  # decisions missing before a pause counts as an outage
-
-# rows of `totals`
-_LAMBDA, _DECISIONS, _SPENT, _AWAITED, _LAPSED, _FIRST, _WINDOW, _TIME, _ARRIVALS, _ELAPSED = range(10)
-# rows of `arms`
-_UNIT, _EXPOSED, _EXPECTED, _SUM, _WEIGHT = range(5)
-
 
 class DualState(NamedTuple):
     """A price, and what it was learnt from.
 
-    totals: float64 `[10]`: the multiplier; decisions and what was spent, in the current window where there are any;
+    totals: float64 `[12]`: the multiplier; decisions and what was spent, in the current window where there are any;
         what exposures without feedback are expected to cost; surplus that has lapsed; number of the window's first
-        decision; index of the window; time of the latest decision; decisions and seconds, both fading.
-    arms: float64 `[5, K]`: cost of a unit when last served; exposures that await feedback, and what they are expected
-        to cost; weighted costs that were told, and their weight.
+        decision; index of the window; time of the latest decision; decisions and seconds, both fading; decisions and
+        their mean square of normalised cost, for the step.
+    arms: float64 `[6, K]`: cost of a unit when last served; exposures that await feedback, and what they are expected
+        to cost; weighted costs that were told, their weight, and their weighted squares.
     """
 
     totals: NDArray[np.float64]
@@ -48,11 +64,12 @@ class DualPrice(Constraint):
     `score = reward - lambda * scale * cost / rho`, where `rho = limit / decisions` is what one decision may cost: the
     multiplier acts on normalised cost. After every decision
 
-    `lambda <- clip(lambda + eta * (expected - target) / rho, 0, largest)`, `eta = step / sqrt(decisions)`,
+    `lambda <- clip(lambda + eta * (expected - target) / rho, 0, largest)`, `eta = step / sqrt(decisions) / g`,
 
-    with `expected` the posterior mean cost of what was served and `target` what each decision left may cost. It is
-    re-solved from what remains, `target = (limit - spent) / (decisions left)`, and at most 2 rho, so that what was left
-    over is not spent at once in the end. Where the limit does not bind the multiplier falls to 0.
+    with g the root of the mean square of `expected / rho` where that is above 1, so that rare and dear costs do not
+    make the price jump; `expected` the posterior mean cost of what was served, and `target` what each decision left may
+    cost. It is re-solved from what remains, `target = (limit - spent) / (decisions left)`, and at most 2 rho, so that
+    what was left over is not spent at once in the end. Where the limit does not bind the multiplier falls to 0.
 
     The step is linear in the target; divided by it, as sometimes printed, it has no bound when little remains. The
     expected cost, not the cost that came back, moves the price: the latter lets it swing between arms.
@@ -74,13 +91,14 @@ class DualPrice(Constraint):
         window; the target follows the traffic: decisions a second, smoothed over a tenth of the window.
     rate
         Units a decision on average, without an end, in place of a limit. A debt is paid back over `decisions` (5,000
-        unless told), and a surplus is kept for as many: what exceeds it lapses.
+        unless told); a surplus is kept for twice as many, and what exceeds it lapses.
     cost
         Of a unit: a number, an attribute, or `{attribute: name or names}` for 1 where an arm is of that group and 0
         where not, which makes the limit one on the group's share.
     per
         What is a unit: an "exposure", whose cost is known; a "reward", so that an arm costs its reward times the cost;
-        or "feedback", where `update(..., cost=...)` tells the cost of each and its mean is learnt.
+        or "feedback", where `update(..., cost=...)` tells the cost of each and its mean is learnt. The price is then on
+        that mean less its standard deviation ("at_least": and it), so that arms are tried whose cost is uncertain.
     sense
         "at_most", or "at_least": then the price is paid to arms that help.
     scale
@@ -93,7 +111,7 @@ class DualPrice(Constraint):
         Of the multiplier. Where the best reserve of any choice is a share s of rho, the right one is 1 / s at most.
     prior
         Under `per="feedback"`, the cost an arm is believed to have before any is told and the weight of that belief;
-        rho and 1 unless told. A low one lets arms be tried, a high one holds them back until others do it.
+        rho and 1 unless told.
     outage
         Seconds without a decision, where 20 or more would have come, after which the multiplier is halved: it was
         learnt for other traffic.
@@ -108,20 +126,23 @@ class DualPrice(Constraint):
 
     Examples
     --------
-    An exposure costs 1 where .25 are allowed, with eta = 1 / sqrt(100): the multiplier rises by .1 * (1 - .25) / .25:
+    An exposure costs 1 where 1 is allowed, with eta = 1 / sqrt(100): nothing moves. One that costs 3 makes g^2, which
+    begins at 1, (1 + 1 + 9) / 3, and target is (100 - 1) / 99 = 1, so the multiplier rises by .1 * (3 - 1) / g:
 
     >>> import numpy as np
     >>> from seedbed.constraints import DualPrice
     >>> from seedbed.constraints.attributes import Attributes
     >>> from seedbed.constraints.base import Exposure, Request
-    >>> budget = DualPrice("exposures", limit=25, decisions=100)
-    >>> state = budget.init(1)
-    >>> arm = np.array([0])
-    >>> request = Request(arm, arm.astype(np.uint64), 1, 0.0, 0, {}, Attributes(1), lambda: np.array([0.5]))
-    >>> budget.observe(state, Exposure(0, request, arm))
-    >>> report = budget.report(state, request.attributes)
-    >>> round(report["lambda"], 12), round(report["price"], 12), report["spent"]
-    (0.3, 1.2, 1.0)
+    >>> attributes, arms = Attributes(2), np.array([0, 1])
+    >>> attributes.set(arms, {"fee": [1.0, 3.0]})
+    >>> budget = DualPrice("money", limit=100, decisions=100, cost="fee")
+    >>> state = budget.init(2)
+    >>> request = Request(arms, arms.astype(np.uint64), 1, 0.0, 0, {}, attributes, lambda: np.array([0.5, 0.5]))
+    >>> budget.observe(state, Exposure(0, request, arms[:1]))
+    >>> budget.observe(state, Exposure(1, request, arms[1:]))
+    >>> report = budget.report(state, attributes)
+    >>> report["lambda"] == 0.1 * 2 / (11 / 3) ** 0.5, report["spent"], round(report["target"], 4)
+    (True, 4.0, 0.9796)
     """
 
     kind: Literal["dual_price"] = "dual_price"
@@ -159,7 +180,7 @@ class DualPrice(Constraint):
         return self
 
     @property
-    def resources(self) -> tuple[str, ...]:
+    def resources_read(self) -> tuple[str, ...]:
         """Names of the costs that it reads from feedback."""
         return (self.resource,) if self.per == "feedback" else ()
 
@@ -183,14 +204,15 @@ class DualPrice(Constraint):
 
     def init(self, capacity: int) -> DualState:
         """Make a state with a price of 0 and nothing spent."""
-        totals = np.zeros(10)
-        totals[[_WINDOW, _TIME]] = _UNKNOWN
+        totals = np.zeros(TOTALS)
+        totals[SQUARE] = 1.0
+        totals[[WINDOW, TIME]] = UNKNOWN
         if self.window is not None:  # the traffic expected, until there is some
-            memory = _memory(self.window, self.outage)
-            totals[_ARRIVALS], totals[_ELAPSED] = self._horizon * memory / self.window, memory
-        arms = np.zeros((5, capacity))
+            seconds = memory(self.window, self.outage)
+            totals[ARRIVALS], totals[ELAPSED] = self._horizon * seconds / self.window, seconds
+        arms = np.zeros((6, capacity))
         if not isinstance(self.cost, str | dict):
-            arms[_UNIT] = self.cost
+            arms[UNIT] = self.cost
         return DualState(totals, arms)
 
     def price(self, state: DualState, request: Request) -> Price | None:
@@ -199,7 +221,7 @@ class DualPrice(Constraint):
         if each == 0.0:
             return None
         if self.per == "feedback":
-            return Price(cost=each * self._told(state, request.columns))
+            return Price(cost=each * self._told(state, request.columns, self._numbers[4]))
         cost: Floats | float
         if isinstance(self.cost, str | dict):
             cost = each * costs_of(self.cost, request.attributes, request.columns)
@@ -213,7 +235,7 @@ class DualPrice(Constraint):
             request, columns = event.request, event.columns
             if self.per == "feedback":
                 units = np.ones(columns.size)
-                expected = self._told(state, columns)
+                expected = self._told(state, columns, 0.0)
             else:
                 units = costs_of(self.cost, request.attributes, columns)
                 expected = units * request.means()[event.positions] if self.per == "reward" else units
@@ -240,143 +262,35 @@ class DualPrice(Constraint):
         totals = state.totals
         return {
             "resource": self.resource,
-            "lambda": float(totals[_LAMBDA]),
+            "lambda": float(totals[LAMBDA]),
             "price": self._price(state),
-            "spent": float(totals[_SPENT]),
-            "awaited": float(totals[_AWAITED]),
-            "decisions": int(totals[_DECISIONS]),
-            "target": target(totals, totals[_TIME], *self._numbers[:5]),
+            "spent": float(totals[SPENT]),
+            "awaited": float(totals[AWAITED]),
+            "decisions": int(totals[DECISIONS]),
+            "target": target(totals, totals[TIME], *self._numbers[:5]),
         }
 
     def check_state(self, state: DualState) -> None:
         """Refuse a loaded state that contradicts itself."""
         super().check_state(state)
         totals, arms = state
-        require(0.0 <= totals[_LAMBDA] <= self.largest, f"the multiplier of {self.resource!r} is out of range")
-        counts = totals[[_DECISIONS, _FIRST, _ARRIVALS, _ELAPSED]]
+        require(0.0 <= totals[LAMBDA] <= self.largest, f"the multiplier of {self.resource!r} is out of range")
+        counts = totals[[DECISIONS, FIRST, ARRIVALS, ELAPSED, SEEN, SQUARE]]
         require(bool((counts >= 0.0).all()), f"a count of {self.resource!r} is negative")
-        require(bool((arms[[_EXPOSED, _WEIGHT]] >= 0.0).all()), f"a count of an arm of {self.resource!r} is negative")
+        has_traffic = self.window is None or bool((counts[2:4] > 0.0).all())
+        require(has_traffic, f"the traffic of {self.resource!r} is not positive")
+        require(
+            bool((arms[[EXPOSED, WEIGHT, SQUARES]] >= 0.0).all()),
+            f"a count of an arm of {self.resource!r} is negative",
+        )
 
     def _price(self, state: DualState) -> float:
         """Price of a unit of cost, in the units of the score."""
-        return float(state.totals[_LAMBDA]) * self.scale / self.rho * self._numbers[4]
+        return float(state.totals[LAMBDA]) * self.scale / self.rho * self._numbers[4]
 
-    def _told(self, state: DualState, columns: Columns) -> Floats:
-        """Mean cost of an exposure, learnt from feedback, `[C]`."""
+    def _told(self, state: DualState, columns: Columns, reach: float) -> Floats:
+        """Mean cost of an exposure, learnt from feedback, less `reach` deviations of it, `[C]`."""
         mean, weight = (self.rho, 1.0) if self.prior is None else self.prior
         out = np.empty(columns.size)
-        told_means(state.arms, columns, mean, weight, out)
+        told_costs(state.arms, columns, mean, weight, reach, out)
         return out
-
-
-@kernel
-def _memory(window: float, outage: float) -> float:
-    """Seconds over which traffic is smoothed."""
-    return window / 10.0 if window > 0.0 else 10.0 * outage
-
-
-@kernel
-def target(totals: Floats, now: float, limit: float, decisions: float, window: float, rho: float, sign: float) -> float:
-    """What one of the decisions that are left may cost."""
-    used = totals[_SPENT] + totals[_AWAITED] + totals[_LAPSED]
-    most = 2.0 * rho
-    if window > 0.0 and now > _UNKNOWN:
-        traffic = totals[_ARRIVALS] / totals[_ELAPSED]
-        most = 2.0 * limit / (traffic * window)
-        end = (totals[_WINDOW] + 1.0) * window
-        each = (limit - used) / max(traffic * (end - now), 1.0)
-    elif limit > 0.0:
-        each = (limit - used) / max(decisions - totals[_DECISIONS], 1.0)
-    else:
-        each = rho + (rho * totals[_DECISIONS] - used) / decisions
-    return float(min(max(each, 0.0), most))
-
-
-@kernel
-def serve(
-    totals: Floats,
-    arms: Floats,
-    columns: Columns,
-    units: Floats,
-    expected: Floats,
-    is_awaited: bool,
-    number: int,
-    now: float,
-    limit: float,
-    decisions: float,
-    window: float,
-    rho: float,
-    sign: float,
-    eta: float,
-    largest: float,
-    outage: float,
-) -> None:
-    """Count what was served and move the multiplier."""
-    if now > _UNKNOWN:
-        _advance(totals, arms, number, now, window, outage)
-    cost = 0.0
-    for i in range(columns.size):
-        cost += expected[i]
-    each = target(totals, now, limit, decisions, window, rho, sign)
-    totals[_LAMBDA] = min(max(totals[_LAMBDA] + sign * eta * (cost - each) / rho, 0.0), largest)
-    totals[_DECISIONS] += 1.0
-    totals[_AWAITED if is_awaited else _SPENT] += cost
-    for i in range(columns.size):
-        arms[_UNIT, columns[i]] = units[i]
-        if is_awaited:
-            arms[_EXPOSED, columns[i]] += 1.0
-            arms[_EXPECTED, columns[i]] += expected[i]
-    if limit == 0.0:  # a rate: what is left over lapses, what is owed does not
-        surplus = rho * totals[_DECISIONS] - totals[_SPENT] - totals[_AWAITED] - totals[_LAPSED]
-        totals[_LAPSED] += sign * max(sign * surplus - rho * decisions, 0.0)
-
-
-@kernel
-def _advance(totals: Floats, arms: Floats, number: int, now: float, window: float, outage: float) -> None:
-    """Enter the present: another window, an outage, the traffic."""
-    if window > 0.0 and math.floor(now / window) > totals[_WINDOW]:
-        totals[_WINDOW] = math.floor(now / window)
-        totals[_FIRST] = number
-        totals[_DECISIONS], totals[_SPENT], totals[_AWAITED] = 0.0, 0.0, 0.0
-        arms[_EXPOSED], arms[_EXPECTED] = 0.0, 0.0  # they were charged to the window in which they were served
-    gap = max(now - totals[_TIME], 0.0) if totals[_TIME] > _UNKNOWN else 0.0
-    if gap > outage and gap * totals[_ARRIVALS] >= _LULL * totals[_ELAPSED]:
-        totals[_LAMBDA] *= 0.5
-    memory = _memory(window, outage)
-    fade = math.exp(-gap / memory)
-    totals[_ARRIVALS] = totals[_ARRIVALS] * fade + 1.0
-    totals[_ELAPSED] = totals[_ELAPSED] * fade + memory * (1.0 - fade)
-    totals[_TIME] = max(now, totals[_TIME])
-
-
-@kernel
-def settle(
-    totals: Floats, arms: Floats, columns: Columns, costs: Floats, weights: Floats, is_told: bool, number: int
-) -> None:
-    """Replace what exposures were expected to cost by what they did; an arm's are alike, each the mean of them."""
-    is_past = 0 <= number < totals[_FIRST]
-    for i in range(columns.size):
-        column, cost = columns[i], costs[i]
-        if not math.isfinite(cost):
-            continue
-        if is_told:
-            arms[_SUM, column] += weights[i] * cost
-            arms[_WEIGHT, column] += weights[i]
-        else:
-            cost *= arms[_UNIT, column]
-        if is_past:
-            continue
-        exposed = arms[_EXPOSED, column]
-        if exposed >= 1.0:
-            expected = arms[_EXPECTED, column] / exposed
-            arms[_EXPOSED, column] -= 1.0
-            arms[_EXPECTED, column] = expected * (exposed - 1.0)
-            totals[_AWAITED] -= expected
-        totals[_SPENT] += cost
-
-
-@kernel
-def told_means(arms: Floats, columns: Columns, mean: float, weight: float, out: Floats) -> None:
-    """Write the mean cost of each column: what was told, and a prior of so much weight."""
-    for i in range(columns.size):
-        out[i] = (mean * weight + arms[_SUM, columns[i]]) / (weight + arms[_WEIGHT, columns[i]])

@@ -143,7 +143,7 @@ class Knapsack(Constraint):
         most = self.most if self.per == "reward" else 1.0
         costs = self._costs(request.attributes, request.columns)
         may = np.ones(request.columns.size, np.bool_)
-        for each, room in zip(costs, left / (most * request.k), strict=True):
+        for each, room in zip(costs, left / (most * max(request.k, 1)), strict=True):
             may &= each <= room
         return [] if may.all() else [("BUDGET_SPENT", may)]
 

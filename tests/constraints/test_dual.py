@@ -129,13 +129,19 @@ def test_prices_by_hand():
 
 
 def test_costs_told_by_feedback_by_hand():
-    """Prior (2, 3) and costs 4 and 6 of weights 1 and 2: (6 + 16) / 6."""
+    """Prior (2, 3) and costs 4 and 6 of weights 1 and 2: mean (6 + 16) / 6, mean square (2 4 3 + 16 + 72) / 6.
+
+    Of the untried one 2 and 8, so that its mean is known to within 2 / sqrt(3).
+    """
     rule = DualPrice("money", rate=1.0, per="feedback", prior=(2.0, 3.0))
     state = with_multiplier(rule, 1.0)
     rule.observe(state, feedback(1, cost=4.0))
     rule.observe(state, feedback(1, cost=6.0, weight=2.0))
     rule.observe(state, feedback(1, reward=1.0))  # no cost told
-    np.testing.assert_allclose(rule.price(state, request([1, 0])).cost, [22 / 6, 2.0], rtol=1e-15)
+    means, deviations = np.array([22 / 6, 2.0]), [math.sqrt((112 / 6 - (22 / 6) ** 2) / 6), 2.0 / math.sqrt(3.0)]
+    np.testing.assert_allclose(rule.price(state, request([1, 0])).cost, means - deviations, rtol=1e-14)
+    least = DualPrice("money", rate=1.0, per="feedback", prior=(2.0, 3.0), sense="at_least")
+    np.testing.assert_allclose(least.price(state, request([1, 0])).cost, -means - deviations, rtol=1e-14)
     assert rule.report(state, ATTRIBUTES)["spent"] == 10.0
 
 
@@ -180,8 +186,8 @@ def test_a_limit_that_does_not_bind_has_no_price():
     state = rule.init(K)
     for number in range(30):
         rule.observe(state, exposure([4], number))
-    assert rule.report(state, ATTRIBUTES)["lambda"] == 2.0
-    for number in range(30, 400):
+    assert rule.report(state, ATTRIBUTES)["lambda"] > 0.5
+    for number in range(30, 900):
         rule.observe(state, exposure([1], number))
     report = rule.report(state, ATTRIBUTES)
     assert (report["lambda"], report["price"]) == (0.0, 0.0)
@@ -205,30 +211,29 @@ WORST_EAST = np.array([0.7, 0.6, 0.5, 0.3, 0.2])
 @pytest.mark.parametrize("rate", [0.3, 0.05])
 @pytest.mark.parametrize("spell", [0, 50])
 def test_a_share_holds_in_the_long_run(rate, spell):
-    """From the sum of the steps: with memory H the excess is at most rho largest sqrt(H) and one exposure; here 400."""
+    """From the sum of the steps, g at most 1 / sqrt(rate): with memory 400 the excess is at most this bound."""
     rule = DualPrice("east", rate=rate, cost={"region": "east"}, decisions=400)
     excess = share_after(rule, 20_000, BEST_EAST, spell) - rate * 20_000
-    assert excess <= rate * 2.0 * 20 + 1
-    assert excess >= -rate * 2.0 * 20 - 1  # and what may be had is taken
+    assert abs(excess) <= rate * 2.0 * 20 / math.sqrt(rate) + 1  # nor is less taken than may be
 
 
 @pytest.mark.parametrize("rate", [0.3, 0.05])
 def test_a_least_share_holds_in_the_long_run(rate):
     rule = DualPrice("east", rate=rate, cost={"region": "east"}, decisions=400, sense="at_least")
     excess = share_after(rule, 20_000, WORST_EAST) - rate * 20_000
-    assert abs(excess) <= rate * 2.0 * 20 + 1
+    assert -rate * 2.0 * 20 / math.sqrt(rate) - 1 <= excess <= rate * 400 + 1  # more is owed nothing while it lasts
     assert share_after(rule, 2_000, BEST_EAST) > 0.5 * 2_000  # where it holds by itself it takes nothing away
     assert share_after(DualPrice("east", rate=1e9, cost={"region": "east"}), 2_000, WORST_EAST) < 0.05 * 2_000
 
 
 def test_a_surplus_lapses_beyond_its_memory():
-    """10,000 decisions that cost nothing leave room for 400: not for 3,000 at the full rate."""
+    """10,000 decisions that cost nothing leave room for twice 400 at twice the rate, not for more."""
     rule = DualPrice("money", rate=1.0, decisions=400, cost="fee")
     state = rule.init(K)
     for number in range(10_000):
         rule.observe(state, exposure([0], number))
     assert rule.report(state, ATTRIBUTES)["target"] == 2.0
-    for number in range(10_000, 10_400):
+    for number in range(10_000, 10_800):
         rule.observe(state, exposure([3], number))
     assert rule.report(state, ATTRIBUTES)["target"] == pytest.approx(1.0)
 
@@ -308,7 +313,7 @@ def test_grows_forgets_saves_and_loads():
     for number, arm in enumerate([4, 4, 3]):
         rule.observe(state, exposure([arm], number))
     saved = rule.save(state, K)
-    assert {name: array.shape for name, array in saved.items()} == {"totals": (10,), "arms": (5, K)}
+    assert {name: array.shape for name, array in saved.items()} == {"totals": (12,), "arms": (6, K)}
     twin = rule.load(saved, K)
     for step in (exposure([2], 3), feedback(4, reward=1.0)):
         for each in (state, twin):
@@ -323,7 +328,7 @@ def test_grows_forgets_saves_and_loads():
     assert type(rule).model_validate_json(rule.model_dump_json()) == rule
 
 
-@pytest.mark.parametrize(("name", "place"), [("totals", 0), ("totals", 1), ("arms", 1), ("arms", 4)])
+@pytest.mark.parametrize(("name", "place"), [("totals", 0), ("totals", 1), ("arms", 1), ("arms", 4), ("arms", 5)])
 def test_contradictory_states_are_refused(name, place):
     rule = DualPrice("money", rate=1.0)
     for wrong in (-1.0, math.nan):
