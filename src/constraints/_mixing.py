@@ -58,8 +58,9 @@ def best_mix(rewards: Floats, costs: Floats, rho: Floats, uids: Uids) -> Floats:
 def best_of_one(rewards: Floats, costs: Floats, uids: Uids, rho: float, mix: Floats) -> None:
     """Write the best mix under one cost: two arms at most, or one and nothing, whose chord lies above all points.
 
-    Points are (cost, reward), and (0, 0) for serving nothing. From the chord between nothing and the highest point,
-    the point farthest above it takes the place of its left or right end, until none is above: few passes over C.
+    Points are (cost, reward), and (0, 0) for serving nothing. From the chord between the best that costs nothing and
+    the highest point, the point farthest above it takes the place of its left or right end, until none is above: few
+    passes over C.
     """
     right = _farthest(rewards, costs, uids, 0.0, -np.inf, np.inf)
     if right < 0 or not rewards[right] > 0.0:
@@ -67,7 +68,11 @@ def best_of_one(rewards: Floats, costs: Floats, uids: Uids, rho: float, mix: Flo
     if costs[right] <= rho:
         mix[right] = 1.0
         return
-    left, x, y = -1, 0.0, 0.0
+    left, x, y = _farthest(rewards, costs, uids, 0.0, -np.inf, 5e-324), 0.0, 0.0  # of those that cost nothing
+    if left >= 0 and rewards[left] > 0.0:
+        y = rewards[left]
+    else:
+        left = -1
     while True:
         slope = (rewards[right] - y) / (costs[right] - x)
         between = _farthest(rewards, costs, uids, slope, x, costs[right])
