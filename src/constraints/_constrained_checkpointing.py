@@ -10,13 +10,16 @@ from ..bandits import Bandit
 from ..bandits.checkpoint import Checkpoint, pack, require, take, unpack
 from .attributes import Attributes
 from .budget import Budget
+from .dual import DualPrice
 from .eligibility import Eligibility
+from .knapsack import Knapsack
+from .value import Value
 
 if TYPE_CHECKING:
     from .constrained import Constrained
 
 KIND = "constrained"
-AnyConstraint = Annotated[Budget | Eligibility, Field(discriminator="kind")]
+AnyConstraint = Annotated[Budget | DualPrice | Eligibility | Knapsack | Value, Field(discriminator="kind")]
 
 
 def save(constrained: Constrained) -> bytes:

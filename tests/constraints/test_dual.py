@@ -325,7 +325,9 @@ def test_grows_forgets_saves_and_loads():
     np.testing.assert_array_equal(wider.arms[:, :K], state.arms)
     forget(rule, wider, np.array([4]))
     np.testing.assert_array_equal(wider.arms[:, 4], 0.0)
-    assert type(rule).model_validate_json(rule.model_dump_json()) == rule
+    for cost in ("fee", 0.5, {"region": ("east", "west"), "tier": "new"}):
+        rule = DualPrice("money", rate=1.0, cost=cost)
+        assert DualPrice.model_validate(rule.model_dump(mode="json")) == rule
 
 
 @pytest.mark.parametrize(("name", "place"), [("totals", 0), ("totals", 1), ("arms", 1), ("arms", 4), ("arms", 5)])
