@@ -213,17 +213,17 @@ WORST_EAST = np.array([0.7, 0.6, 0.5, 0.3, 0.2])
 def test_a_share_holds_in_the_long_run(rate, spell):
     """From the sum of the steps, g at most 1 / sqrt(rate): with memory 400 the excess is at most this bound."""
     rule = DualPrice("east", rate=rate, cost={"region": "east"}, decisions=400)
-    excess = share_after(rule, 20_000, BEST_EAST, spell) - rate * 20_000
+    excess = share_after(rule, 8_000, BEST_EAST, spell) - rate * 8_000
     assert abs(excess) <= rate * 2.0 * 20 / math.sqrt(rate) + 1  # nor is less taken than may be
 
 
 @pytest.mark.parametrize("rate", [0.3, 0.05])
 def test_a_least_share_holds_in_the_long_run(rate):
     rule = DualPrice("east", rate=rate, cost={"region": "east"}, decisions=400, sense="at_least")
-    excess = share_after(rule, 20_000, WORST_EAST) - rate * 20_000
+    excess = share_after(rule, 8_000, WORST_EAST) - rate * 8_000
     assert -rate * 2.0 * 20 / math.sqrt(rate) - 1 <= excess <= rate * 400 + 1  # more is owed nothing while it lasts
-    assert share_after(rule, 2_000, BEST_EAST) > 0.5 * 2_000  # where it holds by itself it takes nothing away
-    assert share_after(DualPrice("east", rate=1e9, cost={"region": "east"}), 2_000, WORST_EAST) < 0.05 * 2_000
+    assert share_after(rule, 1_000, BEST_EAST) > 0.5 * 1_000  # where it holds by itself it takes nothing away
+    assert share_after(DualPrice("east", rate=1e9, cost={"region": "east"}), 1_000, WORST_EAST) < 0.05 * 1_000
 
 
 def test_a_surplus_lapses_beyond_its_memory():
@@ -256,19 +256,19 @@ def test_an_outage_halves_the_multiplier_and_rare_traffic_does_not():
 
 @pytest.mark.parametrize("traffic", [0.4, 1.0, 2.5])
 def test_windows_follow_the_traffic(traffic):
-    """A day's limit of 2,000 whatever comes of the 10,000 decisions expected; its first window has to learn that."""
-    rule = DualPrice("money", limit=2_000.0, decisions=10_000, window=86_400.0, cost="fee")
+    """A day's limit of 1,000 whatever comes of the 4,000 decisions expected; its first window has to learn that."""
+    rule = DualPrice("money", limit=1_000.0, decisions=4_000, window=86_400.0, cost="fee")
     rng, means, state = np.random.default_rng(5), np.array([0.3, 0.4, 0.6, 0.8, 0.9]), rule.init(K)
     number, spent = 0, []
     for day in range(3):
-        times = np.sort(rng.uniform(0.0, 86_400.0, rng.poisson(10_000 * traffic)))
+        times = np.sort(rng.uniform(0.0, 86_400.0, rng.poisson(4_000 * traffic)))
         for now in times:
             price = rule.price(state, request(now=day * 86_400.0 + now))
             scores = means + rng.normal(0.0, 0.1, K) - (0.0 if price is None else price.cost)
             rule.observe(state, exposure([int(scores.argmax())], number, now=day * 86_400.0 + now))
             number += 1
         spent.append(rule.report(state, ATTRIBUTES)["spent"])
-    assert abs(np.array(spent) / 2_000.0 - 1.0).max() < 0.02
+    assert abs(np.array(spent) / 1_000.0 - 1.0).max() < 0.02
 
 
 @pytest.mark.parametrize("delay", [0, 300])

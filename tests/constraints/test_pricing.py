@@ -46,14 +46,14 @@ def revenue_and_sales(constraints, seed, limit=np.inf):
 
 @pytest.mark.parametrize("alpha", [0.25, 0.5])
 def test_the_resolved_program_earns_the_fluid_optimum_and_never_oversells(alpha):
-    played = [revenue_and_sales(resolved(alpha), seed) for seed in range(3)]
+    played = [revenue_and_sales(resolved(alpha), seed) for seed in range(2)]
     assert np.mean([revenue for revenue, _ in played]) >= 0.98 * FLUID[alpha] * PERIODS
     assert max(sales for _, sales in played) <= alpha * PERIODS
 
 
 @pytest.mark.parametrize("alpha", [0.25, 0.5])
 def test_the_dual_price_earns_the_fluid_optimum_and_holds_the_budget(alpha):
-    played = [revenue_and_sales(dual(alpha), seed) for seed in range(3)]
+    played = [revenue_and_sales(dual(alpha), seed) for seed in range(2)]
     assert np.mean([revenue for revenue, _ in played]) >= 0.98 * FLUID[alpha] * PERIODS
     shares = [sales / (alpha * PERIODS) for _, sales in played]
     assert 0.99 <= np.mean(shares) <= 1.01
