@@ -32,8 +32,15 @@ def costs_of(cost: Cost, attributes: Attributes, columns: Columns) -> Floats:
     is_of = np.ones(columns.size, np.bool_)
     for name, given in cost.items():
         names = (given,) if isinstance(given, str) else given
-        known = attributes.codes_of.get(name, {})
-        counts = np.zeros(attributes.size(name), np.bool_)
-        counts[[known[each] for each in names if each in known]] = True
-        is_of &= counts[attributes.codes(name, columns)]
+        codes = attributes.values.get(name)
+        if codes is None:
+            return np.zeros(columns.size)
+        if name not in attributes.codes_of:
+            attributes.codes(name, columns)  # says what is wrong
+        own = codes[columns]  # NaN for none, which equals nothing
+        known = [attributes.codes_of[name][each] for each in names if each in attributes.codes_of[name]]
+        is_one = np.zeros(columns.size, np.bool_)
+        for code in known:
+            is_one |= own == code
+        is_of &= is_one
     return is_of.astype(np.float64)

@@ -209,11 +209,13 @@ class Knapsack(Constraint):
         ValueError
             For one that is unknown or negative.
         """
-        costs = np.stack([costs_of(cost, attributes, columns) for cost in self._prices])
-        if costs.size and costs.min() < 0.0:
-            raise ValueError(
-                f"a cost is {costs.min()}, below 0; a knapsack only empties: describe arms with costs >= 0"
-            )
+        costs = np.empty((len(self._prices), columns.size))
+        for row, cost in zip(costs, self._prices, strict=True):
+            row[:] = costs_of(cost, attributes, columns)
+            if isinstance(cost, str) and row.size and row.min() < 0.0:
+                raise ValueError(
+                    f"{cost} = {row.min()} is below 0; a knapsack only empties: describe arms with costs >= 0"
+                )
         return costs
 
 

@@ -145,6 +145,14 @@ def test_costs_told_by_feedback_by_hand():
     assert rule.report(state, ATTRIBUTES)["spent"] == 10.0
 
 
+def test_groups_are_named_not_numbered():
+    rule = DualPrice("money", rate=1.0, cost={"fee": "0.25"})
+    with pytest.raises(ValueError, match="'fee' holds numbers"):
+        rule.price(with_multiplier(rule, 1.0), request())
+    with pytest.raises(ValueError, match="'region' holds names"):
+        DualPrice("money", rate=1.0, cost="region").observe(rule.init(K), exposure([0]))
+
+
 @pytest.mark.parametrize(
     ("cost", "expected"),
     [
