@@ -217,23 +217,23 @@ class DualPrice(Constraint):
 
     def price(self, state: DualState, request: Request) -> Price | None:
         """Return the price of each candidate, on its reward or its exposure."""
-        each = self._price(state)
+        cost: Floats | float
+        if self.per == "feedback":
+            cost = self._told(state, request.columns, self._numbers[4])
+        elif isinstance(self.cost, str | dict):
+            cost = costs_of(self.cost, request.attributes, request.columns)
+        else:
+            cost = self.cost
+        each = self._price(state)  # looked at last: a cost that is missing is told before anything is served
         if each == 0.0:
             return None
-        if self.per == "feedback":
-            return Price(cost=each * self._told(state, request.columns, self._numbers[4]))
-        cost: Floats | float
-        if isinstance(self.cost, str | dict):
-            cost = each * costs_of(self.cost, request.attributes, request.columns)
-        else:
-            cost = each * self.cost
-        return Price(rate=cost) if self.per == "reward" else Price(cost=cost)
+        return Price(rate=each * cost) if self.per == "reward" else Price(cost=each * cost)
 
     def observe(self, state: DualState, event: Exposure | Feedback) -> None:
         """Move the price after a decision; replace expected by real costs after feedback."""
         if isinstance(event, Exposure):
             request, columns = event.request, event.columns
-            if self.per == "feedback":
+            if self.per == "feedback" or not columns.size:
                 units = np.ones(columns.size)
                 expected = self._told(state, columns, 0.0)
             else:

@@ -85,3 +85,25 @@ def test_the_shadow_price_is_that_of_the_fluid_optimum():
             ranker.update(arm, float(customer < DEMAND[arm]))
         prices.append(ranker.report()["dual_price"]["price"])
     assert np.mean(prices[1_000:]) == pytest.approx(37.4, rel=0.05)
+
+
+def test_a_missing_cost_is_told_before_anything_is_served():
+    ranker = Constrained(Bandit(Thompson(), arms=["a", "b"]), [DualPrice("money", rate=1.0, cost="fee")])
+    ranker.describe(["a"], fee=1.0)
+    with pytest.raises(ValueError, match="1 of the candidates have no 'fee'"):
+        ranker.select(["a", "b"])
+    assert ranker.report()["dual_price"]["decisions"] == 0
+    assert ranker.select(["a"]).decision_id == ("0", 0, 0)
+    ranker.bandit.pause_arms(["a", "b"])
+    assert ranker.select().arms == []
+    assert ranker.report()["dual_price"]["decisions"] == 2  # nothing served is a decision that cost nothing
+
+
+def test_nothing_is_served_when_the_inventory_is_gone():
+    ranker = Constrained(Bandit(Thompson(), arms=["a", "b"]), [Knapsack({"units": 2.0}, decisions=2)])
+    for arm in ("a", "b"):
+        ranker.select([arm])
+    decision = ranker.select()
+    assert (decision.arms, decision.dropped) == ([], {"BUDGET_SPENT": 2})
+    ranker.update("a", 0.0)
+    assert len(ranker.select().arms) == 1
