@@ -108,7 +108,8 @@ class DualPrice(Constraint):
     step
         Of the multiplier, before it is divided by sqrt(decisions).
     largest
-        Of the multiplier. Where the best reserve of any choice is a share s of rho, the right one is 1 / s at most.
+        Of the multiplier. Where some choice stays a share s of rho below it ("at_least": above), the right one is
+        1 / s at most; 2 is enough for s of a half or more.
     prior
         Under `per="feedback"`, the cost an arm is believed to have before any is told and the weight of that belief;
         rho and 1 unless told.
