@@ -55,7 +55,7 @@ STEPS = st.lists(
     st.tuples(
         st.sampled_from(["serve", "serve", "settle", "settle old"]),
         st.lists(st.integers(0, K - 1), max_size=3, unique=True),
-        st.floats(0.0, 12.0),
+        st.floats(0.0, 40.0),
         st.floats(0.0, 1.0),
     ),
     max_size=60,
@@ -312,6 +312,16 @@ def test_an_old_windows_feedback_is_not_charged_to_the_new_one():
     assert (report["spent"], report["awaited"], report["decisions"]) == (0.0, pytest.approx(0.4), 1)
     rule.observe(state, feedback(3, reward=1.0, number=1))
     assert rule.report(state, ATTRIBUTES)["spent"] == 2.0
+
+
+def test_late_feedback_that_tells_no_decision_is_charged_and_answers_nothing_of_the_new_window():
+    rule = DualPrice("money", limit=100.0, decisions=100, window=60.0, per="reward", cost="fee")
+    state = rule.init(K)
+    rule.observe(state, exposure([3], 0, now=59.0))
+    rule.observe(state, exposure([2], 1, now=61.0))
+    rule.observe(state, feedback(3, reward=1.0))
+    report = rule.report(state, ATTRIBUTES)
+    assert (report["spent"], report["awaited"]) == (2.0, pytest.approx(0.3))
 
 
 def test_grows_forgets_saves_and_loads():
