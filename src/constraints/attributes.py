@@ -47,7 +47,10 @@ class Attributes:
             are_names = all(isinstance(entry, str) for entry in given)
             known = self.codes_of.get(name)
             if size and name in self.values and (known is not None) != are_names:
-                raise ValueError(f"{name} = {given[0]!r}: this attribute holds {'names' if known else 'numbers'}")
+                odd = next(entry for entry in given if isinstance(entry, str) != (known is not None))
+                raise ValueError(
+                    f"{name} = {odd!r}: this attribute holds {'names' if known is not None else 'numbers'}"
+                )
             checked[name] = given if are_names else [_number(entry, name) for entry in given]
         return checked
 

@@ -500,22 +500,32 @@ class Constrained:
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         """Make an exact twin, as `from_bytes(to_bytes())` does."""
-        return self.from_bytes(self.to_bytes())
+        return self.from_bytes(self.to_bytes(), constraints=self.constraints)
 
     def to_bytes(self) -> bytes:
         """Write a checkpoint: the bandit, the constraints, their states and the attributes."""
         return _constrained_checkpointing.save(self)
 
     @classmethod
-    def from_bytes(cls, blob: bytes) -> Self:
+    def from_bytes(cls, blob: bytes, *, constraints: Iterable[Constraint] | None = None) -> Self:
         """Resume exactly from a checkpoint.
+
+        Parameters
+        ----------
+        blob
+            From `to_bytes`.
+        constraints
+            Those that it was made with; needed only for classes of your own, which a checkpoint cannot bring back.
 
         Raises
         ------
         CheckpointError
             For bytes that are truncated, altered, of another kind or of a newer format. Nothing was loaded.
+        ValueError
+            For constraints that are not equal to those of the checkpoint.
         """
-        loaded: Self = _constrained_checkpointing.load(cls, blob)
+        given = None if constraints is None else list(constraints)
+        loaded: Self = _constrained_checkpointing.load(cls, blob, given)
         return loaded
 
 
