@@ -132,6 +132,11 @@ def fleets():
     return printed("benchmarks/fleets.py", "8")
 
 
+def budgets():
+    """Budgets of 5,000 decisions by dual prices and re-solved programs (`benchmarks/knapsack.py`), 20 seeds each."""
+    return printed("benchmarks/knapsack.py", "20")
+
+
 def merges():
     """20,000 random histories of five replicas: messages doubled, reordered, late and lost, processes that crash."""
     test = "tests/bandits/test_merging.py::test_every_replica_knows_what_it_has_heard_of"
@@ -146,6 +151,7 @@ SECTIONS = {
     "Corruptions": corruptions,
     "Merges": merges,
     "Fleets": fleets,
+    "Budgeted pricing": budgets,
 }
 PAGE = ROOT / "benchmarks" / "EVIDENCE.md"
 

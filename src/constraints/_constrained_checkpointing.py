@@ -12,13 +12,16 @@ from ..bandits.checkpoint import Checkpoint, is_count, pack, require, take, unpa
 from .attributes import Attributes
 from .base import Constraint
 from .budget import Budget
+from .dual import DualPrice
 from .eligibility import Eligibility
+from .knapsack import Knapsack
+from .value import Value
 
 if TYPE_CHECKING:
     from .constrained import Constrained
 
 KIND = "constrained"
-AnyConstraint = Annotated[Budget | Eligibility, Field(discriminator="kind")]
+AnyConstraint = Annotated[Budget | DualPrice | Eligibility | Knapsack | Value, Field(discriminator="kind")]
 
 
 def save(constrained: Constrained) -> bytes:
