@@ -1,7 +1,8 @@
 """What may be served? Rules over records and arrays only. Pure: no I/O, no clock."""
 
 from .budget import Budget, BudgetState
+from .conditions import Between, Rule
 from .eligibility import Eligibility, EligibilityState
 from .guardrail import StopLoss
 
-__all__ = ["Budget", "BudgetState", "Eligibility", "EligibilityState", "StopLoss"]
+__all__ = ["Between", "Budget", "BudgetState", "Eligibility", "EligibilityState", "Rule", "StopLoss"]
