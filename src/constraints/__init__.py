@@ -3,6 +3,7 @@
 from .budget import Budget, BudgetState
 from .conditions import Between, Rule
 from .eligibility import Eligibility, EligibilityState
+from .frequency import FrequencyCap
 from .guardrail import StopLoss
 
-__all__ = ["Between", "Budget", "BudgetState", "Eligibility", "EligibilityState", "Rule", "StopLoss"]
+__all__ = ["Between", "Budget", "BudgetState", "Eligibility", "EligibilityState", "FrequencyCap", "Rule", "StopLoss"]
