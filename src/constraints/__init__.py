@@ -1,9 +1,10 @@
 """What may be served? Rules over records and arrays only. Pure: no I/O, no clock."""
 
+from .baseline import Baseline
 from .budget import Budget, BudgetState
 from .conditions import Between, Rule
 from .eligibility import Eligibility, EligibilityState
 from .frequency import FrequencyCap
 from .guardrail import StopLoss
 
-__all__ = ["Between", "Budget", "BudgetState", "Eligibility", "EligibilityState", "FrequencyCap", "Rule", "StopLoss"]
+__all__ = ["Baseline", "Between", "Budget", "BudgetState", "Eligibility", "EligibilityState", "FrequencyCap", "Rule", "StopLoss"]
