@@ -33,6 +33,13 @@ class Decision:
     deterministic
         Whether the rule would have chosen the same whatever the key: such choices are of no use to off-policy
         evaluation.
+    relaxed
+        Names of the constraints that had to give way, as not all could be met.
+    reasons
+        Why each arm was chosen, under constraints: SCORE, FLOOR, DEMAND, SHARES or MIX.
+    propensity_method
+        How the propensities were worked out: "exact"; "refreshed", exact under shares that follow chances worked out
+        some decisions ago; or "monte_carlo", replays of the decision under other keys.
     """
 
     decision_id: tuple[str, int, int]
@@ -44,6 +51,9 @@ class Decision:
     dropped: dict[str, int] = field(default_factory=dict)
     propensities: list[float] | None = None
     deterministic: bool = False
+    relaxed: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()
+    propensity_method: str = "exact"
 
 
 @dataclass(frozen=True, slots=True)

@@ -173,12 +173,12 @@ class Constraint(BaseModel):
         return str(self.kind)  # type: ignore[attr-defined]
 
     @property
-    def resources(self) -> tuple[str, ...]:
+    def resources_read(self) -> tuple[str, ...]:
         """Names of the costs that it reads from feedback."""
         return ()
 
     @property
-    def metrics(self) -> tuple[str, ...]:
+    def metrics_read(self) -> tuple[str, ...]:
         """Names of the metrics that it reads from feedback."""
         return ()
 

@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ConfigDict
 
 from .._table import BELIEF, Table, Uids
+from ._lazy_priced import rank_values
 
 
 class Policy(BaseModel):
@@ -50,6 +51,11 @@ class Policy(BaseModel):
     def scores(self) -> Any:
         """Kernel that writes the score of every candidate and answers a status."""
         raise NotImplementedError
+
+    @property
+    def best_of(self) -> Any:
+        """Kernel that chooses k by given scores, as under prices; None where the rule does not rank by scores."""
+        return rank_values
 
     def check_exact(self, k: int, candidates: int) -> None:
         """Refuse a slate for which the rule has no exact propensities; every other rule has them for all.

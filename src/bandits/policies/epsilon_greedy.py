@@ -13,7 +13,7 @@ from .._random import uniform
 from .._table import FAMILY, OK, STALE, Handles, P, Q, R, Table, Uids
 from ..models import AnyModel, Beta
 from ._base import Policy
-from ._top import finish, push
+from ._lazy_priced import rank_values
 
 _COIN = 0x5EED_C014  # name under which the coins of the slots are keyed, beside the arms'
 
@@ -63,6 +63,11 @@ class EpsilonGreedy(Policy):
     def scores(self) -> Any:
         """Kernel that writes the posterior mean of every candidate."""
         return mean_scores
+
+    @property
+    def best_of(self) -> Any:
+        """Kernel that fills the slots by given scores."""
+        return fill_slots
 
     def inclusion(self, beliefs: Table, family: int, uids: Uids, k: int) -> Table:
         """Probability that each candidate is among the k chosen, `[C]`."""
@@ -140,11 +145,16 @@ def epsilon_greedy_best(
         return STALE
     means = np.empty(handles.size)
     _mean_scores(table, handles, means)
-    filled = 0
-    for i in range(handles.size):
-        if filled < positions.size or means[i] >= scores[0]:
-            filled = push(i, means[i], handles, uids, filled, positions, scores)
-    finish(handles, uids, positions, scores)
+    fill_slots(handles, uids, key, x, y, means, positions, scores)
+    return OK
+
+
+@kernel
+def fill_slots(
+    handles: Handles, uids: Uids, key: int, x: float, y: float, values: Table, positions: Handles, scores: Table
+) -> None:
+    """Fill each slot with the candidate of the highest value left, or with probability x with any."""
+    rank_values(handles, uids, key, x, y, values, positions, scores)
     greedy = positions.copy()
     is_taken = np.zeros(handles.size, np.bool_)
     following = 0
@@ -157,8 +167,7 @@ def epsilon_greedy_best(
             chosen = greedy[following]
         is_taken[chosen] = True
         positions[slot] = chosen
-        scores[slot] = means[chosen]
-    return OK
+        scores[slot] = values[chosen]
 
 
 @kernel

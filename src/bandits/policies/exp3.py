@@ -78,6 +78,11 @@ class EXP3(Policy):
         """Kernel that writes every candidate's logarithm of p_i plus its Gumbel variate: the highest is chosen."""
         return exp3_scores
 
+    @property
+    def best_of(self) -> None:
+        """No kernel: the choice is no ranking."""
+        return None
+
     def inclusion(self, beliefs: Table, family: int, uids: Uids, k: int) -> Table:
         """Probability that each candidate is among the k chosen, `[C]`; `beliefs [3, C]` hold S in row 0."""
         log_p = np.empty(beliefs.shape[1])

@@ -75,6 +75,11 @@ class TopTwo(Policy):
         """Kernel that writes the draw of every candidate, in which the first slot's leader is the highest."""
         return thompson_scores
 
+    @property
+    def best_of(self) -> None:
+        """No kernel: the choice is no ranking."""
+        return None
+
     def check_exact(self, k: int, candidates: int) -> None:
         """Refuse slates, but of all candidates."""
         if 1 < k < candidates:

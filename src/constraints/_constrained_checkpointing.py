@@ -1,0 +1,55 @@
+"""A bandit under constraints to its checkpoint and back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from ..bandits import Bandit
+from ..bandits.checkpoint import Checkpoint, pack, require, take, unpack
+from .attributes import Attributes
+from .budget import Budget
+from .eligibility import Eligibility
+
+if TYPE_CHECKING:
+    from .constrained import Constrained
+
+KIND = "constrained"
+AnyConstraint = Annotated[Budget | Eligibility, Field(discriminator="kind")]
+
+
+def save(constrained: Constrained) -> bytes:
+    """Copy the state under the locks, then write it."""
+    with constrained._lock, constrained.bandit._lock:
+        constrained._fit()
+        columns = constrained.bandit.columns
+        values, arrays = constrained._attributes.save(columns)
+        config = {"constraints": [constraint.model_dump(mode="json") for constraint in constrained.constraints]}
+        values["bandit"] = constrained.bandit.to_bytes()
+        arrays |= constrained._chain.save(columns)
+    return pack(Checkpoint(KIND, config, values, arrays))
+
+
+def load(cls: type[Constrained], blob: bytes) -> Any:
+    """Check everything, then build it."""
+    checkpoint = unpack(blob, KIND)
+    values, arrays = checkpoint.values, checkpoint.arrays
+    given = take(checkpoint.config, "constraints", lambda v: isinstance(v, list), "a list")
+    try:
+        constraints = TypeAdapter(list[AnyConstraint]).validate_python(given)
+    except (ValidationError, TypeError, RecursionError) as error:
+        require(False, f"its constraints are not those of this version ({type(error).__name__})")
+    bandit = Bandit.from_bytes(take(values, "bandit", lambda v: isinstance(v, bytes), "bytes"))
+    try:
+        constrained = cls(bandit, constraints)  # type: ignore[arg-type]
+    except ValueError as error:
+        require(False, str(error))
+        raise
+    columns = bandit.columns
+    constrained._attributes = Attributes.load(values, arrays, columns)
+    constrained._attributes.fit(bandit._uids.size)
+    constrained._chain.load(arrays, columns)
+    with constrained._lock, bandit._lock:
+        constrained._fit()
+    return constrained
