@@ -7,4 +7,14 @@ from .eligibility import Eligibility, EligibilityState
 from .frequency import FrequencyCap
 from .guardrail import StopLoss
 
-__all__ = ["Baseline", "Between", "Budget", "BudgetState", "Eligibility", "EligibilityState", "FrequencyCap", "Rule", "StopLoss"]
+__all__ = [
+    "Baseline",
+    "Between",
+    "Budget",
+    "BudgetState",
+    "Eligibility",
+    "EligibilityState",
+    "FrequencyCap",
+    "Rule",
+    "StopLoss",
+]

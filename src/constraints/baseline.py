@@ -1,6 +1,7 @@
 """Baseline: exploration that never costs more than a share of what today's choice would have earned, at any time."""
 
 import math
+from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
@@ -15,6 +16,7 @@ from .attributes import Attributes
 from .base import AnyState, Columns, Constraint, Exposure, Feedback, Floats, Mask, Precedence, Request, grown
 
 Share = Annotated[float, Field(gt=0.0, lt=1.0)]
+Counts = NDArray[np.int64]
 _PLAYS, _OWN, _CREDIT, _LOW, _HIGH, _RANKED = range(6)
 _STEPS = 60
 _EXACT = 1e-13
@@ -25,17 +27,18 @@ class BaselineState(NamedTuple):
 
     plays: int64 `[K]`, exposures.
     counts: `[2, K]`, rewards heard of; their sum.
-    lower: `[K]`, largest of the lower bounds of the mean reward so far.
+    lower, upper: `[K]`, best bounds of the mean reward so far; upper only where the baseline's mean is not known.
     ranks: int64 `[K]`, order in which arms were first heard of, from 1; 0 for not yet.
     is_baseline: uint8 `[K]`, 1 for the baseline's column.
     totals: `[6]`: exposures; those of the baseline; sum over the other arms, gone ones too, of exposures x lower bound;
         lower and upper bound of the baseline's mean; arms heard of.
     """
 
-    plays: NDArray[np.int64]
+    plays: Counts
     counts: Floats
     lower: Floats
-    ranks: NDArray[np.int64]
+    upper: Floats
+    ranks: Counts
     is_baseline: NDArray[np.uint8]
     totals: Floats
 
@@ -101,7 +104,7 @@ class Baseline(Constraint):
     def __init__(self, arm: str | int, **fields: Any) -> None:
         super().__init__(arm=arm, **fields)
 
-    @property
+    @cached_property
     def _uid(self) -> np.uint64:
         return np.uint64(uid64(self.arm))
 
@@ -112,6 +115,7 @@ class Baseline(Constraint):
             np.zeros(capacity, np.int64),
             np.zeros((2, capacity)),
             np.zeros(capacity),
+            np.ones(capacity),
             np.zeros(capacity, np.int64),
             np.zeros(capacity, np.uint8),
             np.array([0.0, 0.0, 0.0, low, high, 0.0]),
@@ -178,18 +182,17 @@ class Baseline(Constraint):
         """Refuse bounds and counts that no history gives."""
         super().check_state(state)
         plays, own, credit, low, high, ranked = state.totals.tolist()
-        counts = bool((state.plays >= 0).all()) and 0 <= own <= plays and 0 <= credit and 0 <= ranked
+        counts = bool((state.plays >= 0).all()) and 0 <= own <= plays and credit >= 0 and ranked >= 0
         require(counts and bool((state.ranks >= 0).all()), "a count of a baseline is negative")
         n, rewards = state.counts
         require(bool(((rewards >= 0.0) & (rewards <= n)).all()), "rewards of a baseline are not in [0, 1]")
-        bounds = bool(((state.lower >= 0.0) & (state.lower <= 1.0)).all()) and 0.0 <= low <= 1.0 and 0.0 <= high <= 1.0
-        require(bounds and bool((state.is_baseline <= 1).all()), "a bound of a baseline is not in [0, 1]")
+        all_bounds = np.concatenate([state.lower, state.upper, [low, high]])
+        require(bool(((all_bounds >= 0.0) & (all_bounds <= 1.0)).all()), "a bound of a baseline is not in [0, 1]")
+        require(bool((state.is_baseline <= 1).all()), "a mark of a baseline is neither 0 nor 1")
 
 
 @kernel
-def find_safe(
-    columns: Columns, uids: NDArray[np.uint64], uid: Any, lower: Floats, needed: float, keep: Mask
-) -> int:
+def find_safe(columns: Columns, uids: NDArray[np.uint64], uid: Any, lower: Floats, needed: float, keep: Mask) -> int:
     """Write which candidates have the bound, or are the baseline; answer how many are not."""
     dropped = 0
     for i in range(columns.size):
@@ -225,10 +228,11 @@ def settle(
     column: int,
     log_needed: float,
     is_unknown: bool,
-    plays: NDArray[np.int64],
+    plays: Counts,
     counts: Floats,
     lower: Floats,
-    ranks: NDArray[np.int64],
+    upper: Floats,
+    ranks: Counts,
     is_baseline: NDArray[np.uint8],
     totals: Floats,
 ) -> None:
@@ -238,14 +242,15 @@ def settle(
     bound = max(lower[column], lower_bound(successes, n - successes, share))
     if is_baseline[column] == 0:
         totals[_CREDIT] += plays[column] * (bound - lower[column])
-    elif is_unknown:
-        totals[_LOW] = max(totals[_LOW], bound)
-        totals[_HIGH] = min(totals[_HIGH], 1.0 - lower_bound(n - successes, successes, share))
     lower[column] = bound
+    if is_unknown:
+        upper[column] = min(upper[column], 1.0 - lower_bound(n - successes, successes, share))
+        if is_baseline[column]:
+            totals[_LOW], totals[_HIGH] = lower[column], upper[column]
 
 
 @kernel
-def rank(column: int, ranks: NDArray[np.int64], totals: Floats) -> None:
+def rank(column: int, ranks: Counts, totals: Floats) -> None:
     """Number an arm when it is first heard of: before its bound can depend on what it earns."""
     if ranks[column] == 0:
         totals[_RANKED] += 1.0
@@ -259,10 +264,11 @@ def meet(
     uid: Any,
     log_needed: float,
     is_unknown: bool,
-    plays: NDArray[np.int64],
+    plays: Counts,
     counts: Floats,
     lower: Floats,
-    ranks: NDArray[np.int64],
+    upper: Floats,
+    ranks: Counts,
     is_baseline: NDArray[np.uint8],
     totals: Floats,
 ) -> None:
@@ -272,7 +278,7 @@ def meet(
             if is_baseline[columns[i]] == 0:
                 is_baseline[columns[i]] = 1
                 if ranks[columns[i]] > 0:
-                    settle(columns[i], log_needed, is_unknown, plays, counts, lower, ranks, is_baseline, totals)
+                    settle(columns[i], log_needed, is_unknown, plays, counts, lower, upper, ranks, is_baseline, totals)
             return
 
 
@@ -282,10 +288,11 @@ def learn(
     rewards: Floats,
     log_needed: float,
     is_unknown: bool,
-    plays: NDArray[np.int64],
+    plays: Counts,
     counts: Floats,
     lower: Floats,
-    ranks: NDArray[np.int64],
+    upper: Floats,
+    ranks: Counts,
     is_baseline: NDArray[np.uint8],
     totals: Floats,
 ) -> None:
@@ -295,16 +302,17 @@ def learn(
         rank(column, ranks, totals)
         counts[0, column] += 1.0
         counts[1, column] += rewards[i]
-        settle(column, log_needed, is_unknown, plays, counts, lower, ranks, is_baseline, totals)
+        settle(column, log_needed, is_unknown, plays, counts, lower, upper, ranks, is_baseline, totals)
 
 
 @kernel
 def serve(
     columns: Columns,
-    plays: NDArray[np.int64],
+    plays: Counts,
     counts: Floats,
     lower: Floats,
-    ranks: NDArray[np.int64],
+    upper: Floats,
+    ranks: Counts,
     is_baseline: NDArray[np.uint8],
     totals: Floats,
 ) -> None:
