@@ -6,6 +6,9 @@ from .conditions import Between, Rule
 from .eligibility import Eligibility, EligibilityState
 from .frequency import FrequencyCap
 from .guardrail import StopLoss
+from .objective import EpsilonConstraint, Objective
+from .protection import Protection
+from .scalarising import percentiles, scalarise
 
 __all__ = [
     "Baseline",
@@ -14,7 +17,12 @@ __all__ = [
     "BudgetState",
     "Eligibility",
     "EligibilityState",
+    "EpsilonConstraint",
     "FrequencyCap",
+    "Objective",
+    "Protection",
     "Rule",
     "StopLoss",
+    "percentiles",
+    "scalarise",
 ]

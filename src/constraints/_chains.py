@@ -41,7 +41,7 @@ def slot_of(viewers: Words, heads: Integers, generation: int, stamp: int, viewer
     slot = np.int64(mix64(np.uint64(viewer)) & np.uint64(last))
     while heads[generation, slot] >> HALF == stamp and viewers[generation, slot] != viewer:
         slot = (slot + 1) & last
-    return slot
+    return int(slot)
 
 
 @kernel
@@ -49,7 +49,7 @@ def first_entry(viewers: Words, heads: Integers, used: Integers, generation: int
     """First entry + 1 of a viewer in a generation; 0 for none."""
     stamp = used[generation, OWN_STAMP]
     head = heads[generation, slot_of(viewers, heads, generation, stamp, viewer)]
-    return np.int64(head & _LINK) if head >> HALF == stamp else np.int64(0)
+    return int(head & _LINK) if head >> HALF == stamp else 0
 
 
 @kernel

@@ -102,7 +102,7 @@ class Baseline(Constraint):
     relaxable: ClassVar[bool] = False
 
     def __init__(self, arm: str | int, **fields: Any) -> None:
-        super().__init__(arm=arm, **fields)
+        super().__init__(arm=arm, **fields)  # type: ignore[call-arg]
 
     @cached_property
     def _uid(self) -> np.uint64:

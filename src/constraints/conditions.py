@@ -106,8 +106,8 @@ class Rule(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     reason: str = Field(min_length=1)
-    viewer: dict[str, Condition] = {}
-    arm: dict[str, Condition] = {}
+    viewer: dict[str, Condition] = Field(default_factory=dict)
+    arm: dict[str, Condition] = Field(default_factory=dict)
     unknown_viewer: Literal["matches", "differs"] = "matches"
     unknown_arm: Literal["matches", "differs"] = "matches"
 
