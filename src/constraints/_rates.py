@@ -36,10 +36,9 @@ def tell(state: RatesState, names: tuple[str, ...], feedback: Feedback) -> None:
 def check_proportions(names: tuple[str, ...], metrics: Mapping[str, Floats]) -> None:
     """Refuse values of metrics outside [0, 1]."""
     for name in names:
-        values = metrics.get(name, np.empty(0))
-        wrong = ~((values >= 0.0) & (values <= 1.0))
-        if wrong.any():
-            i = int(wrong.argmax())
+        values = metrics.get(name)
+        i = -1 if values is None else first_outside(values)
+        if values is not None and i >= 0:
             raise ValueError(f"metrics[{name!r}][{i}] = {values[i]} is not a proportion, in [0, 1]")
 
 
@@ -50,15 +49,32 @@ def check_rates(state: RatesState) -> None:
 
 def means(state: RatesState, index: int, columns: Columns, prior: Prior) -> Floats:
     """Posterior means of a metric, `[C]`."""
-    yes, no = prior[0] + state.counts[2 * index, columns], prior[1] + state.counts[2 * index + 1, columns]
-    found: Floats = yes / (yes + no)
-    return found
+    out = np.empty(columns.size)
+    write_means(state.counts, index, columns, *prior, out)
+    return out
 
 
 def name_key(name: str) -> int:
     """64-bit name of a metric, under which its draws are keyed: the same whatever other metrics there are."""
     digest = blake2b(name.encode(), digest_size=8, person=b"seedbed-metric")
     return signed(int.from_bytes(digest.digest(), "little"))
+
+
+@kernel
+def first_outside(values: Floats) -> int:
+    """Position of the first value that is not in [0, 1]; -1 for none."""
+    for i in range(values.size):
+        if not 0.0 <= values[i] <= 1.0:
+            return i
+    return -1
+
+
+@kernel
+def write_means(counts: Floats, index: int, columns: Columns, prior_yes: float, prior_no: float, out: Floats) -> None:
+    """Write posterior means of a metric."""
+    for i in range(columns.size):
+        yes = prior_yes + counts[2 * index, columns[i]]
+        out[i] = yes / (yes + prior_no + counts[2 * index + 1, columns[i]])
 
 
 @kernel

@@ -12,6 +12,7 @@ from ..bandits._numba import kernel
 from ..bandits._random import uid64
 from ..bandits._special import log_beta
 from ..bandits.checkpoint import require
+from ._rates import first_outside
 from .attributes import Attributes
 from .base import AnyState, Columns, Constraint, Exposure, Feedback, Floats, Mask, Precedence, Request, grown
 
@@ -153,14 +154,12 @@ class Baseline(Constraint):
         ValueError
             For a reward outside [0, 1], or a weight other than 1.
         """
-        for name, values, wrong in (
-            ("rewards", feedback.rewards, ~((feedback.rewards >= 0.0) & (feedback.rewards <= 1.0))),
-            ("weights", feedback.weights, feedback.weights != 1.0),
-        ):
-            if wrong.any():
-                i = int(wrong.argmax())
-                limits = "in [0, 1]" if name == "rewards" else "1"
-                raise ValueError(f"{name}[{i}] = {values[i]} is not {limits}, which the bounds of a baseline need")
+        i = first_outside(feedback.rewards)
+        if i >= 0:
+            raise ValueError(f"rewards[{i}] = {feedback.rewards[i]} is not in [0, 1], which a baseline's bounds need")
+        if (feedback.weights != 1.0).any():
+            i = int((feedback.weights != 1.0).argmax())
+            raise ValueError(f"weights[{i}] = {feedback.weights[i]} is not 1, which a baseline's bounds need")
 
     def observe(self, state: AnyState, event: Exposure | Feedback) -> None:
         """Count exposures; learn bounds from rewards."""

@@ -61,7 +61,7 @@ def scalarise(
     if table.ndim != 2 or (not table.size and not table.shape[0]):
         raise ValueError(f"values must be [M, C], a row each objective; got shape {table.shape}")
     size = table.shape[0]
-    default: Floats = 0.5 ** np.arange(size) if how == "generalised_gini" else np.ones(size)
+    default: Floats = np.power(0.5 if how == "generalised_gini" else 1.0, np.arange(size, dtype=np.float64))
     given = default if weights is None else _row(weights, "weights", size)
     if not (given >= 0.0).all() or not given.any():
         raise ValueError(f"weights = {given.tolist()} must be 0 or more, and one of them more")

@@ -108,10 +108,15 @@ def test_metrics_that_are_no_proportions(constraint, value):
     with pytest.raises(ValueError, match=r"metrics\['follow'\]\[1\] = .* is not a proportion"):
         constraint.check(constraint.init(2), told([0, 1], metrics={"follow": [0.5, value]}))
     constraint.check(constraint.init(2), told([0, 1], metrics={"follow": [0.0, 1.0]}))
+
+
+@pytest.mark.parametrize("constraint", [Objective({"follow": 1.0}), EpsilonConstraint("follow", at_least=0.1)])
+@pytest.mark.parametrize("value", [-0.5, math.nan, math.inf])
+def test_counts_that_cannot_be(constraint, value):
     arrays = constraint.save(constraint.init(2), 2)
-    arrays["counts"][0, 1] = -value
+    constraint.load({"counts": arrays["counts"].copy()}, 2)
+    arrays["counts"][0, 1] = value
     with pytest.raises(CheckpointError):
-        arrays["counts"][0, 1] = -abs(value)
         constraint.load(arrays, 2)
 
 

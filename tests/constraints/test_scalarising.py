@@ -50,7 +50,7 @@ def test_against_plain_python(table, weights, reference):
 
 @given(st.lists(unit, min_size=2, max_size=5), st.integers(0, 4), st.integers(0, 4), st.floats(0.0, 1.0))
 def test_gini_prefers_balanced_candidates(row, i, j, share):
-    """Moving some of what one objective has more to another that has less never loses; and the order is all the same."""
+    """To move some of one objective to another that has less never loses; the order of objectives is all the same."""
     i, j = i % len(row), j % len(row)
     rich, poor = (i, j) if row[i] >= row[j] else (j, i)
     moved = share * (row[rich] - row[poor]) / 2
