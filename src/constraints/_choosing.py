@@ -69,11 +69,10 @@ class Order:
 def choose(chain: Chain, request: Request, ranking: Ranking) -> Choice:
     """Choose the slate of a request."""
     order, k = Order(chain, request, ranking), request.k
-    if chain.mixes:
-        mixed = chain.mix(request, ranking.draws())
-        if mixed is not None:
-            picked = _drawn(request, mixed)
-            return Choice(picked, order.scores_of(picked), [MIX] * picked.size, [])
+    mixed = chain.mix(request, ranking.draws)
+    if mixed is not None:
+        picked = _drawn(request, mixed)
+        return Choice(picked, order.scores_of(picked), [MIX] * picked.size, [])
     musts, relaxed = _musts(chain, request)
     positions, scores = order.best(k)
     if not musts:

@@ -198,6 +198,10 @@ class Constrained:
             tuple(choice.reasons),
         )
 
+    def expire(self, now: float, *, horizon: float = 0.0) -> int:
+        """Await no more the feedback of old exposures, as `Bandit.expire`."""
+        return self.bandit.expire(now, horizon=horizon)
+
     # learning
 
     def update(
@@ -313,6 +317,23 @@ class Constrained:
             columns = columns_of(self.bandit._arms.handles(given))
             self._attributes.set(columns, self._attributes.checked(attributes, len(given)))
 
+    def retire_arms(self, ids: Iterable[ArmId]) -> None:
+        """Forget arms for ever, as `Bandit.retire_arms`, and what the constraints know of them."""
+        with self._lock:
+            self.bandit.retire_arms(ids)
+
+    def pause_arms(self, ids: Iterable[ArmId]) -> None:
+        """Take arms out of the choice until `resume_arms`."""
+        self.bandit.pause_arms(ids)
+
+    def resume_arms(self, ids: Iterable[ArmId]) -> None:
+        """Bring paused arms back into the choice."""
+        self.bandit.resume_arms(ids)
+
+    def warm_start(self, ids: Iterable[ArmId], *, strength: float, source: Iterable[ArmId] | None = None) -> None:
+        """Give arms a prior like other arms, as `Bandit.warm_start`."""
+        self.bandit.warm_start(ids, strength=strength, source=source)
+
     def _fit(self) -> None:
         """Bring attributes and states to the arms and to the time; under both locks."""
         bandit = self.bandit
@@ -330,6 +351,36 @@ class Constrained:
         self._chain.fit(bandit._uids.size, self._attributes, now)
 
     # reading
+
+    @property
+    def arms(self) -> list[ArmId]:
+        """Ids of the arms that are not retired, in the order in which they came."""
+        return self.bandit.arms
+
+    @property
+    def paused(self) -> list[ArmId]:
+        """Ids of the paused arms."""
+        return self.bandit.paused
+
+    @property
+    def updates(self) -> int:
+        """Number of events learnt."""
+        return self.bandit.updates
+
+    @property
+    def pending(self) -> int:
+        """Exposures that await feedback, over all arms."""
+        return self.bandit.pending
+
+    def mean(
+        self, candidates: Iterable[ArmId] | None = None, *, context: Any = None, now: float | None = None
+    ) -> Floats:
+        """Posterior mean reward of each candidate, `[C]`, as `Bandit.mean`."""
+        return self.bandit.mean(candidates, context=context, now=now)
+
+    def evidence(self, candidates: Iterable[ArmId] | None = None, *, now: float | None = None) -> Floats:
+        """Mean reward, its weight and variance, without the prior, `[3, C]`, as `Bandit.evidence`."""
+        return self.bandit.evidence(candidates, now=now)
 
     def report(self) -> dict[str, Any]:
         """How each constraint stands, by its name, as plain values."""

@@ -11,13 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._beliefs import refresh
-from .._bounds import constant_slack, log_density_bound, rough_normal, slope_of
+from .._bounds import bit_log, constant_slack, log_density_bound, rough_normal, slope_of
 from .._families import BETA, GAMMA, theta_of, upper_quantile, z_of
 from .._numba import kernel
 from .._random import uniform
 from .._table import CENTER, CONSTANT, FAMILY, OK, SPREAD, STALE, Handles, P, Q, R, Table, Uids
 from ._top import finish, push
 
+Flags = NDArray[np.bool_]
+
+_BLOCK = 512
+_LOG_ERROR = 1e-7  # of `_near_log`, and what rounding adds
 _MARGIN = 1e-9  # of a threshold, relative: beyond what rounding takes in (m + offset) / scale and back
 
 
@@ -53,7 +57,7 @@ def priced_best(
             i, _score(family, table, handles[i], u[i], scales[i], offsets[i]), handles, uids, filled, positions, scores
         )
         is_drawn[i] = True
-    _take_better(family, table, handles, uids, u, scales, offsets, is_drawn, positions, scores)
+    _take_better(family, table, handles, u, uids, scales, offsets, is_drawn, positions, scores)
     finish(handles, uids, positions, scores)
     return OK
 
@@ -78,10 +82,13 @@ def _rough_scores(
     rough: Table,
 ) -> None:
     """Write the uniform of each candidate and about its score."""
+    spread = np.empty(handles.size)
     for i in range(handles.size):
         column = handles[i] & 0xFFFF_FFFF
         u[i] = uniform(key, uids[column], 0)
-        rough[i] = table[CENTER, column] + table[SPREAD, column] * rough_normal(u[i])
+        rough[i], spread[i] = table[CENTER, column], table[SPREAD, column]
+    for i in range(handles.size):  # apart from the above, which gathers
+        rough[i] += spread[i] * rough_normal(u[i])
     if family == BETA:
         for i in range(handles.size):
             rough[i] = scales[i] / (1.0 + _rough_exp(-rough[i])) - offsets[i]
@@ -95,12 +102,29 @@ def _rough_scores(
 
 @kernel
 def _rough_exp(x: float) -> float:
-    """About exp(x), within 2e-3: exponent and a parabola for the mantissa, so that loops over it are vectorised."""
+    """About exp(x), within 1e-4 of itself, so that loops over it are vectorised.
+
+    Adding 1.5 * 2^52 rounds to a whole number, which then stands in the lowest bits: the exponent of the result.
+    """
     y = min(max(x * 1.4426950408889634, -1000.0), 1000.0)
-    whole = math.floor(y)
-    f = y - whole
-    power = np.int64((np.int64(whole) + np.int64(1023)) << np.int64(52)).view(np.float64)
-    return float(power * (1.0024 + f * (0.6510 + f * 0.3446)))
+    moved = y + 6755399441055744.0
+    f = y - (moved - 6755399441055744.0)
+    bits = np.float64(moved).view(np.int64)
+    power = np.int64((bits + np.int64(1023)) << np.int64(52)).view(np.float64)
+    return float(power * (0.99992456 + f * (0.69313673 + f * (0.24263948 + f * 0.05583828))))
+
+
+@kernel
+def _near_log(x: float) -> float:
+    """`ln x` within 4e-8, for normal x > 0: of its exponent and a polynomial (Chebyshev's nodes), vectorised."""
+    bits = np.float64(x).view(np.int64)
+    exponent = np.float64((bits >> 52) - 1023)
+    f = np.int64((bits & 0xF_FFFF_FFFF_FFFF) | 0x3FF0_0000_0000_0000).view(np.float64) - 1.0
+    high = 0.16499812983396112 + f * (-0.09229041738050231 + f * (0.03426459995555095 - f * 0.006006605050865348))
+    low = 0.9999936302585134 + f * (
+        -0.4998254986434647 + f * (0.33144665224336606 + f * (-0.2394333707458602 + f * high))
+    )
+    return float(0.6931471805599453 * exponent + 3.910905549409094e-08 + f * low)
 
 
 @kernel
@@ -108,18 +132,21 @@ def _take_better(
     family: int,
     table: Table,
     handles: Handles,
-    uids: Uids,
     u: Table,
+    uids: Uids,
     scales: Table,
     offsets: Table,
-    is_drawn: NDArray[np.bool_],
+    is_drawn: Flags,
     positions: Handles,
     scores: Table,
 ) -> None:
     """Let all other candidates try to be among the k best, which are full."""
     k = positions.size
+    is_alive = np.ones(handles.size, np.bool_)
+    if family == BETA:
+        _mark_beta(table, handles, u, scales, offsets, scores[0], is_alive)
     for i in range(handles.size):
-        if is_drawn[i]:
+        if not is_alive[i] or is_drawn[i]:
             continue
         column = handles[i] & 0xFFFF_FFFF
         if not _may_exceed(family, table, column, u[i], scales[i], offsets[i], scores[0]):
@@ -127,6 +154,31 @@ def _take_better(
         score = _score(family, table, handles[i], u[i], scales[i], offsets[i])
         if score >= scores[0]:
             push(i, score, handles, uids, k, positions, scores)
+
+
+@kernel
+def _mark_beta(
+    table: Table, handles: Handles, u: Table, scales: Table, offsets: Table, m: float, is_alive: Flags
+) -> None:
+    """Take out who cannot reach m, by logarithms that are nearly right and a slack for that: no branch, so vectors."""
+    width = min(_BLOCK, handles.size)
+    p, q, constant = np.empty(width), np.empty(width), np.empty(width)
+    for start in range(0, handles.size, width):
+        size = min(width, handles.size - start)
+        for i in range(size):
+            column = handles[start + i] & 0xFFFF_FFFF
+            p[i], q[i], constant[i] = table[P, column], table[Q, column], table[CONSTANT, column]
+        for i in range(size):
+            scale, offset = scales[start + i], offsets[start + i]
+            divisor = scale if scale > 0.0 else 1.0  # otherwise only least <= 0 counts, which gives a slope <= 0
+            least = (m + offset) / divisor - _MARGIN * (abs(m) + abs(offset)) / divisor
+            inside = min(max(least, 1e-300), 1.0 - 1e-16)
+            rest = 1.0 - inside
+            bound = p[i] * _near_log(inside) + q[i] * _near_log(rest) - constant[i]
+            slope = q[i] * inside - p[i] * rest
+            slack = constant_slack(constant[i], bound) + _LOG_ERROR * (p[i] + q[i])
+            low = bit_log(max(u[start + i] * slope, 1e-300)) - slack
+            is_alive[start + i] = (slope <= 0.0) | ((least < 1.0) & (bound >= low))
 
 
 @kernel
