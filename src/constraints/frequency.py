@@ -92,6 +92,9 @@ class FrequencyCap(Constraint):
     relaxable: ClassVar[bool] = False
     loose: ClassVar[frozenset[str]] = frozenset({"viewers", "heads", "arms", "links"})
 
+    def __init__(self, limit: int, window: float | None = None, **fields: Any) -> None:
+        super().__init__(limit=limit, window=window, **fields)  # type: ignore[call-arg]
+
     @property
     def name(self) -> str:
         """What a decision calls it."""
