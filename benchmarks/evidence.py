@@ -61,7 +61,7 @@ def stops():
 
 
 def conservations():
-    """A baseline (alpha 5 %, delta 1 %) that is the best of ten arms (.5, .2 x 5, 0 x 4), 20,000 steps; seeds from 0."""
+    """A baseline (alpha 5 %, delta 1 %) that is the best of ten arms: .5, .2 x 5, 0 x 4; 20,000 steps, seeds from 0."""
     return table(conserving.HEAD, conserving.rows(200))
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..bandits._numba import kernel
-from ..bandits._random import fold_in, signed, uniform
+from ..bandits._random import fold_in, uniform
 from ..bandits._special import beta_logit_quantile
 from ..bandits.checkpoint import require
 from .base import Columns, Feedback, Floats
@@ -55,9 +55,9 @@ def means(state: RatesState, index: int, columns: Columns, prior: Prior) -> Floa
 
 
 def name_key(name: str) -> int:
-    """64-bit name of a metric, under which its draws are keyed: the same whatever other metrics there are."""
+    """63-bit name of a metric, under which its draws are keyed: the same whatever other metrics there are."""
     digest = blake2b(name.encode(), digest_size=8, person=b"seedbed-metric")
-    return signed(int.from_bytes(digest.digest(), "little"))
+    return int.from_bytes(digest.digest(), "little") >> 1
 
 
 @kernel
