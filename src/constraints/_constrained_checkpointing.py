@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
 
+import numpy as np
 from pydantic import Field, TypeAdapter, ValidationError
 
 from ..bandits import Bandit
-from ..bandits.checkpoint import Checkpoint, pack, require, take, unpack
+from ..bandits.checkpoint import Checkpoint, is_count, pack, require, take, unpack
 from .attributes import Attributes
 from .budget import Budget
 from .eligibility import Eligibility
@@ -28,6 +29,9 @@ def save(constrained: Constrained) -> bytes:
         config = {"constraints": [constraint.model_dump(mode="json") for constraint in constrained.constraints]}
         values["bandit"] = constrained.bandit.to_bytes()
         arrays |= constrained._chain.save(columns)
+        refreshed = constrained._refreshed
+        if not np.isnan(refreshed.chances).all():
+            values["age"], arrays["chances"] = refreshed.age, refreshed.chances[:columns].copy()
     return pack(Checkpoint(KIND, config, values, arrays))
 
 
@@ -49,6 +53,13 @@ def load(cls: type[Constrained], blob: bytes) -> Any:
     columns = bandit.columns
     constrained._attributes = Attributes.load(values, arrays, columns)
     constrained._attributes.fit(bandit._uids.size)
+    if "chances" in arrays:
+        chances = arrays.pop("chances")
+        fits = chances.dtype == np.float64 and chances.shape == (columns,)
+        require(fits and not bool((chances < 0.0).any() | (chances > 1.0).any()), "its chances are none")
+        constrained._refreshed.chances = chances
+        constrained._refreshed.age = take(values, "age", is_count, "a count")
+        constrained._refreshed.fit(bandit._uids.size)
     constrained._chain.load(arrays, columns)
     with constrained._lock, bandit._lock:
         constrained._fit()

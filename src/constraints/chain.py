@@ -67,11 +67,23 @@ class Chain:
         """Whether any member changes scores."""
         return bool(self._who["price"] or self._who["rescore"])
 
+    @property
+    def mixes(self) -> bool:
+        """Whether a member decides by a mixture of its own."""
+        return bool(self._who["mix"])
+
     def fit(self, capacity: int, attributes: Attributes, now: float) -> None:
         """Bring all states to the number of arms and to the time."""
         has_grown, self._capacity = capacity != self._capacity, capacity
         for i in range(len(self.members)) if has_grown else self._who["fit"]:
             self.states[i] = self.members[i].fit(self.states[i], capacity, attributes, now)
+
+    def twin(self) -> Chain:
+        """Make a copy, whose states are its own."""
+        twin = Chain(self.given)
+        twin.states = [type(state)(*(array.copy() for array in state)) for state in self.states]
+        twin._capacity = self._capacity
+        return twin
 
     def forget(self, columns: Columns) -> None:
         """Bring columns to their beginning: other arms own them now."""

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping
-from typing import Any, Self
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..bandits import Bandit, Decision, _updating
 from ..bandits._deciding import checked_k, count
-from ..bandits._inputs import checked_at, checked_float, checked_floats, checked_now
+from ..bandits._inputs import checked_at, checked_float, checked_floats, checked_int, checked_now
 from ..bandits._random import ArmId, fold_in
 from ..bandits._ranking import Ranking, check_ranks, uids_of
 from ..bandits._table import EVENTS, columns_of
 from ..bandits.arms import Offer, checked_candidates, checked_id, checked_ids
 from . import _constrained_checkpointing
-from ._choosing import Choice, choose
+from ._choosing import NOTHING, Choice, Terms, choose
+from ._propensities import EXACT, RuleChances, chances_of, estimated_chances, exact_chances
+from ._refreshed import Refreshed
 from .attributes import Attributes
 from .base import Constraint, Exposure, Feedback, Floats, Request
 from .chain import Chain
@@ -25,6 +27,17 @@ from .chain import Chain
 _NAN = float("nan")
 _EPOCH = 2**40  # numbers of decisions of one epoch
 _EMPTY: Mapping[str, Any] = {}
+
+
+class _Asked(NamedTuple):
+    """A request under the masks: what is left of it, and what was dropped and relaxed."""
+
+    request: Request
+    ranking: Ranking
+    ids: Sequence[ArmId]
+    handles: NDArray[np.int64]
+    dropped: dict[str, int]
+    relaxed: list[str]
 
 
 class Constrained:
@@ -61,6 +74,8 @@ class Constrained:
         self._attributes = Attributes()
         self._uids: NDArray[np.uint64] = np.empty(0, np.uint64)
         self._version = _NAN  # of the table, when the columns were last looked at
+        self._refreshed = Refreshed()
+        self._live: tuple[Offer, NDArray[np.int64], NDArray[np.uint64]] | None = None  # all arms, with their names
         self._lock = threading.RLock()
         self._fit()
 
@@ -112,90 +127,181 @@ class Constrained:
         ids = None if candidates is None else checked_candidates(candidates)
         seen = _checked_viewer(viewer)
         with self._lock, self.bandit._lock:
-            bandit = self.bandit
-            time = _NAN if now is None else checked_now(now, bandit._now)
-            offered = self._offered(ids)
-            size = offered.handles.size
-            k = min(checked_k(k, size + offered.dropped), size)
-            contexts = self._contexts(context, offered)
+            bandit, chain = self.bandit, self._chain
+            present, time = self._times(now)
+            offered, contexts, k = self._offered(ids, k, context)
             if bandit._is_timed:
                 _updating.advance(bandit, time)
-            if now is not None:
-                bandit._now = time
-            self._fit()
+            self._fit(present)
             key = fold_in(bandit._base, int(bandit._counter[0]))
-            request, ranking, dropped, relaxed, eligible = self._eligible(offered, k, contexts, key, time, seen)
-            choice = choose(self._chain, request, ranking) if request.k else _NOTHING
+            asked = self._asked(chain, offered, contexts, k, key, present, time, seen)
+            choice, chances, method = NOTHING, None, EXACT
+            if asked.request.k:
+                terms = Terms(chain, asked.request, asked.ranking)
+                rule = RuleChances(terms, self._refreshed)
+                choice = choose(terms, rule)
+                if propensities:
+                    chances, method = chances_of(terms, rule)
+                method = rule.method or method
+            dropped = asked.dropped
+            if choice.positions.size < asked.request.k:
+                dropped[choice.short] = asked.request.columns.size - choice.positions.size
             number = count(bandit._counter, 1)
-            decision = self._decision(number, key, eligible, choice, dropped, relaxed)
+            decision = self._decision(number, key, asked, choice, chances, method)
+            if now is not None:
+                bandit._now = present
             if pending and choice.positions.size:
                 bandit._show(decision.rows, time)
-            self._chain.observe(Exposure(bandit.epoch * _EPOCH + number, request, choice.positions))
+            chain.observe(Exposure(bandit.epoch * _EPOCH + number, asked.request, choice.positions))
             return decision
 
-    def _offered(self, ids: list[ArmId] | None) -> Offer:
+    def propensities(
+        self,
+        candidates: Iterable[ArmId] | None = None,
+        k: int = 1,
+        *,
+        context: Any = None,
+        now: float | None = None,
+        viewer: Mapping[str, Any] | None = None,
+        draws: int | None = None,
+    ) -> Floats:
+        """Probability that each candidate would be among the k served now, `[C]`; changes nothing.
+
+        Exact under masks, floors, caps, demands and prices. Where slates meet limits that may bind, and for mixtures
+        and objectives, there is no exact answer, but an estimate by `draws` replays of the decision under other keys.
+
+        Raises
+        ------
+        UnknownArmError, ValueError
+            As `Bandit.propensities`, and where there is no exact answer and no number of draws was given.
+        """
+        ids = None if candidates is None else checked_candidates(candidates)
+        seen = _checked_viewer(viewer)
+        with self._lock, self.bandit._lock:
+            terms, kept, size = self._peeked(ids, k, context, now, seen)
+            out = np.zeros(size)
+            if terms is None:
+                return out
+            rule = RuleChances(terms, self._refreshed.twin())
+            if draws is None:
+                chances = exact_chances(terms, rule)
+                if chances is None:
+                    raise ValueError(
+                        "this choice has no exact propensities (limits of a slate that may bind, a mixture, an "
+                        "objective, or a rule without them); pass draws=1000 for an estimate"
+                    )
+            else:
+                chances = estimated_chances(terms, checked_int(draws, "draws", 1), rule)
+            out[kept] = chances
+            return out
+
+    def scores(
+        self,
+        candidates: Iterable[ArmId] | None = None,
+        *,
+        context: Any = None,
+        now: float | None = None,
+        viewer: Mapping[str, Any] | None = None,
+    ) -> Floats:
+        """Score of each candidate at the decision that comes next, `[C]`, priced; -inf where it may not be served."""
+        ids = None if candidates is None else checked_candidates(candidates)
+        seen = _checked_viewer(viewer)
+        with self._lock, self.bandit._lock:
+            terms, kept, size = self._peeked(ids, 1, context, now, seen)
+            out = np.full(size, -np.inf)
+            if terms is not None:
+                out[kept] = terms.scores_of(np.arange(kept.size))
+            return out
+
+    def _peeked(
+        self, ids: list[ArmId] | None, k: int, context: Any, now: float | None, viewer: Mapping[str, Any]
+    ) -> tuple[Terms | None, NDArray[np.int64], int]:
+        """Terms of a request that is only looked at, places of the eligible among all candidates, and their number."""
+        present, time = self._times(now)
+        given = list(self.bandit._arms.handle_of) if ids is None else ids
+        offered, contexts, k = self._offered(given, k, context)
+        chain = self._chain.twin()
+        self._fit()
+        chain.fit(self.bandit._uids.size, self._attributes, present)
+        key = fold_in(self.bandit._base, int(self.bandit._counter[0]))
+        asked = self._asked(chain, offered, contexts, k, key, present, time, viewer)
+        place = {id: i for i, id in enumerate(given)}
+        kept = np.array([place[id] for id in asked.ids], np.int64)
+        terms = Terms(chain, asked.request, asked.ranking) if asked.request.k else None
+        return terms, kept, len(given)
+
+    def _times(self, now: float | None) -> tuple[float, float]:
+        """The present, -inf where none is known, and the time that the bandit is asked at, NaN for its latest."""
+        latest = self.bandit._now
+        if now is None:
+            return -np.inf if latest is None else latest, _NAN
+        checked = checked_now(now, latest)
+        return checked, checked
+
+    def _offered(self, ids: list[ArmId] | None, k: int, context: Any) -> tuple[Offer, Floats | None, int]:
+        """Candidates that are not paused, their contexts, and the arms wanted of them."""
         bandit = self.bandit
-        return bandit._arms.live(bandit._lock, bandit._version) if ids is None else bandit._arms.offered(ids)
+        offered = bandit._arms.live(bandit._lock, bandit._version) if ids is None else bandit._arms.offered(ids)
+        size = offered.handles.size
+        wanted = min(checked_k(k, size + offered.dropped), size)
+        contexts = _updating.checked_contexts(bandit, context, size + offered.dropped)
+        return offered, None if contexts is None else offered.rows_of(contexts), wanted
 
-    def _contexts(self, context: Any, offered: Offer) -> Floats | None:
-        contexts = _updating.checked_contexts(self.bandit, context, offered.handles.size + offered.dropped)
-        return None if contexts is None else offered.rows_of(contexts)
-
-    def _eligible(
-        self, offered: Offer, k: int, contexts: Floats | None, key: int, time: float, viewer: Mapping[str, Any]
-    ) -> tuple[Request, Ranking, dict[str, int], list[str], Offer]:
+    def _asked(
+        self,
+        chain: Chain,
+        offered: Offer,
+        contexts: Floats | None,
+        k: int,
+        key: int,
+        present: float,
+        time: float,
+        viewer: Mapping[str, Any],
+    ) -> _Asked:
         """What is left of a request under the masks."""
-        bandit = self.bandit
-        ranking = Ranking(bandit, offered.handles, offered.version, contexts, key, time)
-        present = -np.inf if bandit._now is None else bandit._now
-        columns = columns_of(offered.handles)
-        request = Request(
-            columns, uids_of(bandit, offered.handles), k, present, key, viewer, self._attributes, ranking.means
-        )
-        masked = self._chain.mask(request)
+        ranking = Ranking(self.bandit, offered.handles, offered.version, contexts, key, time)
+        columns, uids = self._names(offered)
+        request = Request(columns, uids, k, present, key, viewer, self._attributes, ranking.means)
+        masked = chain.mask(request)
         dropped = {"paused": offered.dropped} if offered.dropped else {}
         if not masked.dropped:
-            return request, ranking, dropped, masked.relaxed, offered
+            return _Asked(request, ranking, offered.ids, offered.handles, dropped, masked.relaxed)
         kept = np.flatnonzero(masked.keep)
-        handles = offered.handles[kept]
-        eligible = Offer([offered.ids[i] for i in kept.tolist()], handles, -1.0, 0)
-        if contexts is not None and contexts.shape[0] > 1:
-            contexts = np.ascontiguousarray(contexts[kept])
-        ranking = Ranking(bandit, handles, -1.0, contexts, key, time)
+        ranking = ranking.among(kept)
+        ids = [offered.ids[i] for i in kept.tolist()]
         request = Request(
-            columns[kept],
-            request.uids[kept],
-            min(k, kept.size),
-            present,
-            key,
-            viewer,
-            self._attributes,
-            ranking.means,
+            columns[kept], uids[kept], min(k, kept.size), present, key, viewer, self._attributes, ranking.means
         )
-        return request, ranking, dropped | masked.dropped, masked.relaxed, eligible
+        return _Asked(request, ranking, ids, offered.handles[kept], dropped | masked.dropped, masked.relaxed)
+
+    def _names(self, offered: Offer) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
+        """Columns and uids of candidates; those of all arms are looked up once."""
+        if self._live is None or self._live[0] is not offered:
+            names = columns_of(offered.handles), uids_of(self.bandit, offered.handles)
+            if offered.version < 0.0:
+                return names
+            self._live = (offered, *names)
+        return self._live[1:]
 
     def _decision(
-        self,
-        number: int,
-        key: int,
-        eligible: Offer,
-        choice: Choice,
-        dropped: dict[str, int],
-        relaxed: list[str],
+        self, number: int, key: int, asked: _Asked, choice: Choice, chances: Floats | None, method: str
     ) -> Decision:
         bandit = self.bandit
+        positions = choice.positions.tolist()
+        relaxed = asked.relaxed + choice.relaxed
         return Decision(
             (bandit.replica, bandit.epoch, number),
             key,
             int(bandit._table[EVENTS, -1]),
-            [eligible.ids[position] for position in choice.positions.tolist()],
-            eligible.handles[choice.positions],
+            [asked.ids[position] for position in positions],
+            asked.handles[choice.positions],
             choice.scores.tolist(),
-            dropped,
-            None,
+            asked.dropped,
+            None if chances is None else chances[choice.positions].tolist(),
             bandit._is_deterministic,
-            tuple(dict.fromkeys(relaxed + choice.relaxed)),
+            tuple(dict.fromkeys(relaxed)) if relaxed else (),
             tuple(choice.reasons),
+            method,
         )
 
     def expire(self, now: float, *, horizon: float = 0.0) -> int:
@@ -334,7 +440,7 @@ class Constrained:
         """Give arms a prior like other arms, as `Bandit.warm_start`."""
         self.bandit.warm_start(ids, strength=strength, source=source)
 
-    def _fit(self) -> None:
+    def _fit(self, present: float | None = None) -> None:
         """Bring attributes and states to the arms and to the time; under both locks."""
         bandit = self.bandit
         version = bandit._version()
@@ -344,11 +450,13 @@ class Constrained:
             self._attributes.fit(capacity)
             changed = np.flatnonzero(uids[: self._uids.size] != self._uids[: uids.size])
             self._uids, self._version = uids, version
+            self._refreshed.fit(capacity)
             if changed.size:
-                self._attributes.forget(changed)
-                self._chain.forget(changed)
-        now = -np.inf if bandit._now is None else bandit._now
-        self._chain.fit(bandit._uids.size, self._attributes, now)
+                for part in (self._attributes, self._chain, self._refreshed):
+                    part.forget(changed)
+        if present is None:
+            present = -np.inf if bandit._now is None else bandit._now
+        self._chain.fit(bandit._uids.size, self._attributes, present)
 
     # reading
 
@@ -409,9 +517,6 @@ class Constrained:
         """
         loaded: Self = _constrained_checkpointing.load(cls, blob)
         return loaded
-
-
-_NOTHING = Choice(np.empty(0, np.int64), np.empty(0), [], [])
 
 
 def _checked_viewer(viewer: Mapping[str, Any] | None) -> Mapping[str, Any]:
