@@ -179,6 +179,26 @@ def test_resumed_state_judges_alike():
         attributes.version = (attributes.version + 1) % 5
 
 
+def test_what_is_derived_is_not_believed():
+    """A file that says that no rule holds, of the very version at hand, lifts no protection."""
+    eligibility = Eligibility(rules=(FLAG,))
+    attributes = described(2, is_cleared=[True, False])
+    arrays = eligibility.save(eligibility.init(2), 2)
+    arrays["held"][:], arrays["seen"][:] = 0, attributes.version
+    state = eligibility.fit(eligibility.load(arrays, 2), 2, attributes, 0.0)
+    assert dropped(eligibility, state, asked([0, 1], attributes)) == [None, "COMPLIANCE"]
+
+
+def test_rules_about_viewers_alone_hold_for_arms_that_come_later():
+    closed = Rule(reason="MINOR", viewer={"age": Between(high=17)}, unknown_arm="differs")
+    eligibility = Eligibility(rules=(closed,))
+    attributes = described(1, level=[1])
+    state = eligibility.fit(eligibility.init(1), 1, attributes, 0.0)
+    state = eligibility.fit(state, 3, attributes, 0.0)
+    for age, expected in [(17, ["MINOR"] * 3), (18, [None] * 3)]:
+        assert dropped(eligibility, state, asked(range(3), attributes, viewer={"age": age})) == expected
+
+
 @pytest.mark.parametrize(("name", "value"), [("blocked", 2), ("served", -1)])
 def test_states_that_cannot_be(name, value):
     eligibility = Eligibility()

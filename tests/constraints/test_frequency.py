@@ -147,6 +147,31 @@ def test_against_a_dictionary(history, limit, window, grows):
         assert kept(cap, twin, request) == kept(cap, state, request)
 
 
+@given(shows, st.integers(1, 4), st.sampled_from([None, 50.0]), st.integers(2, 40))
+def test_two_generations_against_two_dictionaries(history, limit, window, most):
+    """What is served again moves to the newer one with its count; a full one becomes the older, which is dropped."""
+    cap = FrequencyCap(limit, window, max_entries=most)
+    state = cap.init(10)
+    now, newer, older, dropped, latest = 0.0, {}, {}, 0, 0
+    for viewer, arms, passed in history:
+        now += passed
+        index = 0 if window is None else now // window
+        if index != latest:
+            newer, older, latest = {}, {}, index
+        state = show(cap, state, arms, viewer={"id": viewer}, now=now)
+        for arm in arms:
+            before = newer.get((viewer, arm)) or older.pop((viewer, arm), 0)
+            if (viewer, arm) not in newer and len(newer) == most // 2:
+                dropped += len(older)
+                newer, older = {}, newer
+            newer[viewer, arm] = before + 1
+        counts = older | newer
+        expected = [counts.get((viewer, arm), 0) < limit for arm in range(10)]
+        assert kept(cap, state, asked(range(10), viewer={"id": viewer}, now=now)) == expected
+        report = cap.report(state, Attributes())
+        assert (report["entries"], report["dropped"]) == (len(counts), dropped)
+
+
 def test_a_crowd():
     """20,000 viewers, two arms each, then each arm once more: tables grow to a million slots, nothing is lost."""
     cap = FrequencyCap(limit=2, max_entries=100_000)
