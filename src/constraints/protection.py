@@ -94,7 +94,7 @@ class Protection(Constraint):
 
     def upper_bound(self, harms: float, others: float) -> float:
         """Upper credible bound of the rate, from weighted exposures with and without harm."""
-        return float(upper_rate(harms, others, *self.prior, self.level))
+        return float(upper_rate(float(harms), float(others), *self.prior, self.level))
 
     def init(self, capacity: int) -> ProtectionState:
         """Make a state in which nothing is known."""

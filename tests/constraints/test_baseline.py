@@ -128,6 +128,7 @@ def test_against_plain_python(history, mean, alpha, k):
         if oracle.has_met:
             report = baseline.report(state, Attributes())
             low, high = oracle.interval()
+            assert report["surplus"] == pytest.approx(oracle.margin(None, 0), rel=1e-8, abs=1e-9)
             assert report["mean"] == {"low": pytest.approx(low, rel=1e-8), "high": pytest.approx(high, rel=1e-8)}
     arrays = baseline.save(state, 4)
     twin = baseline.load({name: array.copy() for name, array in arrays.items()}, 4)

@@ -1,11 +1,23 @@
 """What is never traded: whatever is asked, nothing is served that eligibility forbids, however few are left."""
 
+import json
+
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seedbed.bandits import Bandit, Thompson
-from seedbed.constraints import Baseline, Eligibility, EpsilonConstraint, FrequencyCap, Protection, Rule
+from seedbed.constraints import (
+    Baseline,
+    Between,
+    Eligibility,
+    EpsilonConstraint,
+    FrequencyCap,
+    Objective,
+    Protection,
+    Rule,
+)
 from seedbed.constraints.constrained import Constrained
 
 HARD = Rule(reason="NEW_VIEWER", viewer={"is_new": True}, arm={"gift": "hard"})
@@ -79,3 +91,22 @@ def test_a_cap_gives_way_to_eligibility_alone():
     eligibility.block(ranker._chain.states[0], np.array([0]), "BLOCKED")
     decision = ranker.select(k=2, now=0.0)
     assert decision.arms == [] and decision.dropped == {"BLOCKED": 1, "UNSAFE": 1} and decision.relaxed == ()
+
+
+@pytest.mark.parametrize(
+    "constraint",
+    [
+        Eligibility(reasons=("A", "B"), opens="o", closes="c", stock="s", rules=(HARD,)),
+        FrequencyCap(2, 60.0, by="creator", max_entries=10),
+        Protection("harm", viewer={"age": Between(high=17), "tier": ("a", 1)}),
+        Baseline(7, mean=0.5),
+        Baseline("7", alpha=0.1, delta=0.2),
+        Objective({"reward": 1.0, "skip": 0.5}, how="chebyshev", minimise=("skip",), reference={"skip": 0.5}, by="b"),
+        EpsilonConstraint("follow", at_most=0.5, percentile=True, by="b"),
+    ],
+    ids=lambda constraint: constraint.name,
+)
+def test_configurations_survive_plain_values(constraint):
+    plain = json.loads(json.dumps(constraint.model_dump(mode="json")))
+    assert type(constraint).model_validate(plain) == constraint
+    assert type(constraint).model_validate(plain).init(2)._fields == constraint.init(2)._fields
