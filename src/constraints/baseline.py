@@ -142,7 +142,7 @@ class Baseline(Constraint):
         needed = self.needed(state, max(1, min(request.k, request.columns.size)))
         if needed <= 0.0:
             return []
-        # any j <= k of those left are safe together: where `needed` is (1 - alpha) mu or more, each alone loses nothing;
+        # any j <= k of those left are safe together: where `needed` is (1 - alpha) mu or more, each loses nothing;
         # else each of the k - j that are not served leaves (1 - alpha) mu, which is more than `needed`
         keep = np.empty(request.columns.size, np.bool_)
         dropped = find_safe(request.columns, request.uids, self._uid, state.lower, needed, keep)
