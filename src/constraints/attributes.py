@@ -25,6 +25,7 @@ class Attributes:
         self.capacity = capacity
         self.values: dict[str, Floats] = {}
         self.codes_of: dict[str, dict[str, int]] = {}  # of the attributes that hold names
+        self.version = 0  # of the values: another one after every change, so that what is derived from them can be kept
 
     def checked(self, values: Mapping[str, Any], size: int) -> dict[str, list[Any]]:
         """Return values for `size` arms, one for all or one each, checked; nothing is set.
@@ -56,6 +57,7 @@ class Attributes:
 
     def set(self, columns: Columns, checked: Mapping[str, list[Any]]) -> None:
         """Give columns their values, from `checked`."""
+        self.version += 1
         for name, given in checked.items():
             if not given:
                 continue
@@ -78,6 +80,7 @@ class Attributes:
 
     def forget(self, columns: Columns) -> None:
         """Take the values of columns that other arms own now."""
+        self.version += 1
         for values in self.values.values():
             values[columns] = np.nan
 
