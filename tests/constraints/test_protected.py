@@ -140,3 +140,6 @@ def test_guardrails_and_protection_in_a_chain():
     with pytest.raises(ValueError, match="negative"):
         ranker.update(["good"], [1.0], metrics={"negative": [3.0]})
     assert ranker.report() == before
+    twin = Constrained.from_bytes(ranker.to_bytes())
+    assert twin.constraints == ranker.constraints and twin.report() == before
+    assert list(twin.select(k=4, now=0.0, viewer=NEW).arms) == ["good"]
