@@ -230,6 +230,10 @@ class Constraint(BaseModel):
     def observe(self, state: AnyState, event: Exposure | Feedback) -> None:
         """Take note of what was served or came back. Must not fail."""
 
+    def refund(self, state: AnyState, number: int, columns: Columns | None = None) -> float:
+        """Give back what a decision holds, as it was not shown: all, or what it holds for some columns; how much."""
+        return 0.0
+
     def report(self, state: AnyState, attributes: Attributes) -> dict[str, Any]:
         """How it stands, as plain values."""
         return {}
