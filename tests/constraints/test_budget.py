@@ -337,6 +337,13 @@ def test_under_a_bandit_no_level_is_overspent():
     assert {"BUDGET_SPENT", "PACED"} >= set(ranker.select(now=180.0).dropped)
 
 
+def test_the_rounding_of_fractions_is_no_overrun():
+    """In floats 0.1 + 0.1 + 0.1 is above 0.3, by a part in 10**16."""
+    served = Served(Budget(limit=0.3, cost=0.1)).at(0.0)
+    served.serve(0, 1, 2)
+    assert (served.report["spent"], served.report["overrun"]) == (0.3, 0.0)
+
+
 def test_bad_costs_are_refused():
     served = Served(Budget("gifts", limit=9, cost="price", per="feedback"), price=[1, 1, 1, 1, 1, -1]).at(0.0)
     with pytest.raises(ValueError, match=r"price = -1\.0 of a candidate is a negative cost of gifts"):

@@ -192,3 +192,15 @@ def test_bad_leases_change_nothing(call, message):
     with pytest.raises(ValueError, match=message):
         call(budget, state)
     assert all(np.array_equal(before[name], array) for name, array in state._asdict().items())
+
+
+def test_what_is_revoked_never_comes_back():
+    """Two exposures of 2 units each were reserved of 6; after the recovery neither expiry nor refund frees them."""
+    budget = Budget(limit=9, cost=2, per="feedback", expiry=5.0, expired="released", leased=True)
+    replica = Replica("eu-1", budget, Leases(MemoryStore(), "budget", limit=9))
+    replica.refill(6, 0.0)
+    assert replica.serve(2, 0.0) == 2
+    budget.revoke(replica.state)
+    assert budget.refund(replica.state, 1) == 0.0
+    replica.state = budget.fit(replica.state, ARMS, replica.attributes, 10.0)
+    assert (budget.spent(replica.state), budget.available(replica.state)) == (4.0, 0.0)
