@@ -1,7 +1,27 @@
 """What may be served? Rules over records and arrays only. Pure: no I/O, no clock."""
 
 from .budget import Budget, BudgetState
+from .concentration import Concentration, HeadCap, concentration
 from .eligibility import Eligibility, EligibilityState
+from .exposure import Cap, FairShare, Floor
 from .guardrail import StopLoss
+from .quality import Demotion, LowQuality
+from .slate import ExploreSlots, Slate
 
-__all__ = ["Budget", "BudgetState", "Eligibility", "EligibilityState", "StopLoss"]
+__all__ = [
+    "Budget",
+    "BudgetState",
+    "Cap",
+    "Concentration",
+    "Demotion",
+    "Eligibility",
+    "EligibilityState",
+    "ExploreSlots",
+    "FairShare",
+    "Floor",
+    "HeadCap",
+    "LowQuality",
+    "Slate",
+    "StopLoss",
+    "concentration",
+]
