@@ -1,4 +1,4 @@
-"""Pouring probability: what is left over rises in all candidates in proportion, until a cap or a group's room is met."""
+"""Pouring probability: what is left over rises in all candidates in proportion, until a cap or a room is met."""
 
 import numpy as np
 from numpy.typing import NDArray

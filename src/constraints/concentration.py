@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
 
+from ..bandits.checkpoint import require
 from .attributes import Attributes
 from .base import AnyState, Columns, Constraint, Exposure, Feedback, Floats, Precedence, Price, Request
 
@@ -106,6 +107,12 @@ class Concentration(Constraint):
             "count": int(counts.size),
         }
 
+    def check_state(self, state: AnyState) -> None:
+        """Refuse a loaded state that contradicts itself."""
+        super().check_state(state)
+        fits = bool((state.exposures >= 0).all() and (state.offered <= 1).all())
+        require(fits, f"the counts of {self.name!r} are none")
+
 
 class HeadCapState(NamedTuple):
     """Exposures of K arms in the current window.
@@ -189,3 +196,8 @@ class HeadCap(Constraint):
         if self.of == "share":
             x = x / max(float(state.total[0]), 1.0 / self.limit)
         return {"above": int((x > self.limit).sum()), "largest": float(x.max(initial=0.0))}
+
+    def check_state(self, state: AnyState) -> None:
+        """Refuse a loaded state that contradicts itself."""
+        super().check_state(state)
+        require(bool((state.exposures >= 0.0).all() and state.total[0] >= 0.0), f"the counts of {self.name!r} are none")

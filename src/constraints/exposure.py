@@ -21,7 +21,7 @@ class NoState(NamedTuple):
 
 
 def by_group(attributes: Attributes, by: str, values: Any, otherwise: float) -> Floats:
-    """Value of each group of an attribute by code, `[G]`: one for all groups, or of those named; `otherwise` for none."""
+    """Value of each group of an attribute by code, `[G]`: one for all, or by name; `otherwise` for the rest."""
     out = np.full(attributes.size(by), otherwise)
     if isinstance(values, dict):
         codes = attributes.codes_of.get(by, {})
@@ -139,8 +139,8 @@ class FairShare(Constraint):
 
     Its deficit `r t - N` (t such decisions, N exposures) never exceeds tolerance + 1. An arm is overdue where its
     deficit would exceed the tolerance if it were not served now. Of those overdue the one is served whose deficit would
-    be the first to exceed tolerance + 1, were none served: the earliest deadline. (To serve the largest deficit is not
-    enough: that falls behind by about ln K.)
+    be the first to exceed tolerance + 1, were none served: the earliest deadline. (To serve the largest deficit is only
+    known to keep within about ln K.)
 
     Why it holds, with one slot and the same candidates whose r sum to 1 at most: the j-th exposure of an arm is called
     for from the first t with `r t > tolerance + j - 1`, and in time until the first with `r t > tolerance + j`. Within

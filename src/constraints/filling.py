@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..bandits._numba import kernel
 from .base import Columns, Floats, Limits, Mask

@@ -6,6 +6,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from ..bandits._numba import kernel
+from ..bandits.checkpoint import require
 from .attributes import Attributes
 from .base import AnyState, Columns, Constraint, Exposure, Feedback, Floats, Precedence, Price, Request
 
@@ -26,6 +27,12 @@ def check_metric(feedback: Feedback, metric: str) -> None:
         wrong = ~((values >= 0.0) & (values <= 1.0))
         if wrong.any():
             raise ValueError(f"{metric}[{int(wrong.argmax())}] = {values[wrong][0]} is not in [0, 1]")
+
+
+def check_counts(harms: Floats, counts: Floats, name: str) -> None:
+    """Refuse, by `require`, more harm than feedback."""
+    fits = bool(((harms >= 0.0) & (harms <= counts * (1.0 + 1e-9) + 1e-9)).all())
+    require(fits, f"the state of {name!r} holds more harm than feedback")
 
 
 class LowQualityState(NamedTuple):
@@ -151,6 +158,13 @@ class LowQuality(Constraint):
         low, count = state.totals.tolist()
         return {"share": low / count if count else 0.0, "limit": self.share, "queue": float(state.queue[0])}
 
+    def check_state(self, state: AnyState) -> None:
+        """Refuse a loaded state that contradicts itself."""
+        super().check_state(state)
+        check_counts(state.lows, state.counts, self.name)
+        check_counts(state.totals[:1], state.totals[1:], self.name)
+        require(bool(state.queue[0] >= 0.0), f"the queue of {self.name!r} is below 0")
+
 
 class DemotionState(NamedTuple):
     """Harm of K arms.
@@ -251,6 +265,12 @@ class Demotion(Constraint):
         demoted = self.rates(state, every) > self.limit * self.soft
         harms, count = state.totals.tolist()
         return {"rate": harms / count if count else 0.0, "demoted": int(demoted.sum())}
+
+    def check_state(self, state: AnyState) -> None:
+        """Refuse a loaded state that contradicts itself."""
+        super().check_state(state)
+        check_counts(state.harms, state.counts, self.name)
+        check_counts(state.totals[:1], state.totals[1:], self.name)
 
 
 @kernel

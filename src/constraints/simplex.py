@@ -147,6 +147,7 @@ def floored(w: Floats, guaranteed: Guarantee, within: Floats | None = None) -> F
     >>> floored(np.array([0.75, 0.25]), guarantee([Shares(floor=0.1)], 2)).round(6).tolist()
     [0.7, 0.3]
     """
+    w = np.ascontiguousarray(w, np.float64)
     w = w / total_of(w)
     p: Floats = guaranteed.arms + (1.0 - guaranteed.total) * w
     for j, groups in enumerate(guaranteed.groups):
@@ -340,15 +341,15 @@ def _raised(caps: Floats, tops: Floats, total: float) -> Floats:
 
 
 @kernel
-def _under_rooms(values: Floats, groups: Columns, rooms: Floats) -> None:
-    """Scale values down in the groups that they overfill."""
+def _under_rooms(values: Floats, groups: Columns, rooms: Floats, k: float) -> None:
+    """Scale values down in the groups that they overfill; a room for all of k is none to keep."""
     sums = np.empty(rooms.size)
     group_sums(values, groups, sums)
     for i in range(values.size):
         scale = 1.0
         for p in range(groups.shape[0]):
             g = groups[p, i]
-            if sums[g] > rooms[g]:
+            if sums[g] > rooms[g] and rooms[g] < k:
                 scale = min(scale, rooms[g] / sums[g])
         values[i] *= scale
 
@@ -379,7 +380,7 @@ def _constrain(
     caps = _raised(np.minimum(1.0, k * cap), np.ones(w.size), k)
     rooms = _rooms(caps, groups, group_cap, k)
     arms = np.minimum(k * floor, caps)
-    _under_rooms(arms, groups, rooms)
+    _under_rooms(arms, groups, rooms, k)
     floors = arms.copy()
     due = np.empty(rooms.size)
     group_sums(arms, groups, due)
@@ -390,7 +391,7 @@ def _constrain(
         pour(arms, w, caps, groups[p : p + 1], due, total, out)
         for i in range(w.size):
             floors[i] = min(caps[i], floors[i] + (out[i] - arms[i]))
-    _under_rooms(floors, groups, rooms)
+    _under_rooms(floors, groups, rooms, k)
     total = total_of(floors)
     if total > k:
         floors *= k / total

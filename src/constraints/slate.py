@@ -5,6 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 import numpy as np
 from pydantic import Field, model_validator
 
+from ..bandits.checkpoint import require
 from .attributes import Attributes
 from .base import AnyState, Columns, Constraint, Exposure, Feedback, Limits, Precedence, Request
 from .exposure import NoState, by_group
@@ -131,6 +132,11 @@ class ExploreSlots(Constraint):
     def report(self, state: AnyState, attributes: Attributes) -> dict[str, Any]:
         """Number of arms that were served, and are still new."""
         return {"new": int(((state.exposures > 0) & (state.exposures < self.below)).sum())}
+
+    def check_state(self, state: AnyState) -> None:
+        """Refuse a loaded state that contradicts itself."""
+        super().check_state(state)
+        require(bool((state.exposures >= 0).all()), f"the counts of {self.name!r} are none")
 
 
 def _bound(bound: Any, name: str | None, otherwise: float) -> float:
