@@ -151,7 +151,8 @@ class FairShare(Constraint):
     The same holds while arms join or leave for good, and for each of several sets of arms that are always candidates
     together. Where the sets change at will, no rule that does not know the coming ones can promise a bound that does
     not grow with the arms; then each decision with an overdue candidate serves one, and the report says how large
-    the deficits were. Slates serve up to the sum of r, rounded up, of those overdue, and any whose last decision it is.
+    the deficits were. Slates serve up to the sum of r, rounded up, of those overdue, and any whose last decision it is;
+    there the bound is not proved for sums above 1, but no search has found it exceeded.
 
     Parameters
     ----------

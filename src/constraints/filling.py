@@ -122,19 +122,25 @@ def _needs(
             limit_of[groups[j, i]] = j
             counts_arms[j] &= amounts[j, i] == 1.0
     found = 0
-    for g in np.argsort(sizes, kind="mergesort") if needs_any else np.empty(0, np.int64):
+    order = np.empty(upper.size, np.int64)
+    for g in range(upper.size):
         bounds = lower[g] > 0.0 or (counts_arms[limit_of[g]] and upper[g] < slots and groups.shape[0] > 1)
         if sizes[g] > 0 and bounds:
-            numbers[g] = found
+            place = found
+            while place > 0 and sizes[order[place - 1]] > sizes[g]:
+                order[place] = order[place - 1]
+                place -= 1
+            order[place] = g
             found += 1
+    for a in range(found):
+        numbers[order[a]] = a
     sets, limits = np.empty(found, np.int64), np.empty(found, np.int64)
     need, most = np.empty(found, np.int64), np.empty(found, np.int64)
     parents, free = np.full(found, -1, np.int64), np.empty(found, np.int64)
-    for g in range(upper.size):
-        if numbers[g] >= 0:
-            a = numbers[g]
-            sets[a], limits[a], free[a] = g, limit_of[g], sizes[g]
-            most[a] = int(min(float(sizes[g]), upper[g])) if counts_arms[limit_of[g]] else sizes[g]
+    for a in range(found):
+        g = order[a]
+        sets[a], limits[a], free[a] = g, limit_of[g], sizes[g]
+        most[a] = int(min(float(sizes[g]), upper[g])) if counts_arms[limit_of[g]] else sizes[g]
     if groups.shape[0] > 1:
         _nest(groups, numbers, free, parents)
     for a in range(found):  # what a group can have: its free arms, and what the groups within it can have

@@ -51,8 +51,8 @@ class LowQualityState(NamedTuple):
 class LowQuality(Constraint):
     """At most a share of exposures is of low quality, in the long run: held by a queue whose length is the price.
 
-    `Q <- max(0, Q + low - share (1 - epsilon))` with each exposure; a candidate costs `weight Q u`, u an upper bound of
-    its probability to be low. As Q takes in every low exposure and lets out less than the share, the lows of T
+    `Q <- max(0, Q + low - share (1 - epsilon))` with each exposure; a candidate costs `weight Q u`, u its probability to
+    be low, or a bound of it. As Q takes in every low exposure and lets out less than the share, the lows of T
     exposures are at most `share T - (share epsilon T - Q)`: none too many from `T = Q / (share epsilon)` on. Q stays
     below what makes low arms lose, (largest gap of scores) / (weight x gap of u), where there are others to serve.
 
@@ -62,14 +62,18 @@ class LowQuality(Constraint):
         Largest share, in (0, 1).
     attribute, metric
         What says that an exposure is low, one of the two. An attribute of arms: a probability in [0, 1], or bools. Or a
-        metric of feedback, in [0, 1]: then u is Wilson's upper bound, 1 for an arm without feedback; exposures let the
-        queue out when they are served, feedback fills it when it comes.
+        metric of feedback, in [0, 1]: then u is one of Wilson's bounds; exposures let the queue out when they are
+        served, feedback fills it when it comes.
     epsilon
         Part of the share that is kept back, so that early violations are made good, in (0, 1).
     weight
         Price of a low exposure, in score, for each unit of the queue.
+    bound
+        "lower": 0 for an arm without feedback, so that it is tried, and the share held even where no arm is known to be
+        good. "upper": 1 for such an arm: it waits while the queue is long, which is right only where enough arms are
+        known to be good; else the least bad of the known is served on, and the share is not held.
     width
-        Deviations of the upper bound.
+        Deviations of the bound.
 
     References
     ----------
@@ -91,6 +95,7 @@ class LowQuality(Constraint):
     metric: str | None = None
     epsilon: Rate = 0.05
     weight: Positive = 0.1
+    bound: Literal["lower", "upper"] = "lower"
     width: Positive = 1.96
 
     precedence: ClassVar[Precedence] = Precedence.PRICE
@@ -110,19 +115,20 @@ class LowQuality(Constraint):
         """Make a state in which nothing was served."""
         return LowQualityState(np.zeros(capacity), np.zeros(capacity), np.zeros(1), np.zeros(2))
 
-    def upper(self, state: AnyState, request: Request) -> Floats:
-        """Upper bound of the probability that a candidate is of low quality, `[C]`."""
+    def rates(self, state: AnyState, request: Request) -> Floats:
+        """Probability that a candidate is of low quality, or the bound of it, `[C]`."""
         if self.attribute is not None:
             return np.clip(request.numbers(self.attribute), 0.0, 1.0)
         out = np.empty(request.columns.size)
-        _wilson(state.lows, state.counts, request.columns, self.width, out)
+        width = self.width if self.bound == "upper" else -self.width
+        _wilson(state.lows, state.counts, request.columns, width, out)
         return out
 
     def price(self, state: AnyState, request: Request) -> Price | None:
         """Cost of each candidate; nothing while the queue is empty."""
         if state.queue[0] <= 0.0:
             return None
-        return Price(cost=self.weight * state.queue[0] * self.upper(state, request))
+        return Price(cost=self.weight * state.queue[0] * self.rates(state, request))
 
     def check(self, state: AnyState, feedback: Feedback) -> None:
         """Refuse a metric that is no probability.
@@ -142,7 +148,7 @@ class LowQuality(Constraint):
             if self.attribute is None:
                 state.queue[0] = max(0.0, state.queue[0] - drain * event.positions.size)
                 return
-            lows = self.upper(state, event.request)[event.positions]
+            lows = self.rates(state, event.request)[event.positions]
             for low in lows.tolist():
                 state.queue[0] = max(0.0, state.queue[0] + low - drain)
             state.totals[:] += lows.sum(), lows.size
@@ -275,10 +281,10 @@ class Demotion(Constraint):
 
 @kernel
 def _wilson(lows: Floats, counts: Floats, columns: Columns, width: float, out: Floats) -> None:
-    """Wilson's upper bound of a rate; 1 without counts."""
+    """Wilson's upper bound of a rate, 1 without counts; for a negative width the lower one, 0 without."""
     square = width * width
     for i in range(columns.size):
         s, n = lows[columns[i]], counts[columns[i]]
         rate = s / n if n > 0.0 else 0.0
         root = np.sqrt(n * rate * (1.0 - rate) + 0.25 * square)
-        out[i] = (s + 0.5 * square + width * root) / (n + square)
+        out[i] = max(0.0, (s + 0.5 * square + width * root) / (n + square))
