@@ -3,7 +3,8 @@
 from .budget import Budget, BudgetState
 from .concentration import Concentration, HeadCap, concentration
 from .eligibility import Eligibility, EligibilityState
-from .exposure import Cap, FairShare, Floor
+from .exposure import Cap, Floor
+from .fairness import FairShare
 from .guardrail import StopLoss
 from .quality import Demotion, LowQuality
 from .slate import ExploreSlots, Slate

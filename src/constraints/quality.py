@@ -51,8 +51,8 @@ class LowQualityState(NamedTuple):
 class LowQuality(Constraint):
     """At most a share of exposures is of low quality, in the long run: held by a queue whose length is the price.
 
-    `Q <- max(0, Q + low - share (1 - epsilon))` with each exposure; a candidate costs `weight Q u`, u its probability to
-    be low, or a bound of it. As Q takes in every low exposure and lets out less than the share, the lows of T
+    `Q <- max(0, Q + low - share (1 - epsilon))` with each exposure; a candidate costs `weight Q u`, u its probability
+    to be low, or a bound of it. As Q takes in every low exposure and lets out less than the share, the lows of T
     exposures are at most `share T - (share epsilon T - Q)`: none too many from `T = Q / (share epsilon)` on. Q stays
     below what makes low arms lose, (largest gap of scores) / (weight x gap of u), where there are others to serve.
 

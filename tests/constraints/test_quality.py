@@ -88,7 +88,9 @@ def test_bounds_are_wilsons(sign):
     expected = [1.0 if sign > 0 else 0.0]
     for s, n in ((0.0, 10.0), (3.0, 4.0)):
         p, z = s / n, 1.5
-        expected.append((p + z * z / 2 / n + sign * z * math.sqrt(p * (1 - p) / n + (z / 2 / n) ** 2)) / (1 + z * z / n))
+        expected.append(
+            (p + z * z / 2 / n + sign * z * math.sqrt(p * (1 - p) / n + (z / 2 / n) ** 2)) / (1 + z * z / n)
+        )
     np.testing.assert_allclose(constraint.rates(state, request), expected, atol=1e-12)
     np.testing.assert_allclose(constraint.price(state, request).cost, 0.1 * 3.0 * np.array(expected), atol=1e-12)
     assert constraint.metrics_read == ("low",)

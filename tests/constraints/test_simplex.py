@@ -1,13 +1,14 @@
 import numpy as np
 import pytest
-from constraints import naive_simplex as naive
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from constraints import naive_simplex as naive
 from seedbed.bandits._random import fold_in_many, uid64
 from seedbed.constraints._pouring import group_sums, pour, total_of
 from seedbed.constraints.base import Shares
-from seedbed.constraints.simplex import choose, constrained_shares, floored, forced, guarantee, members
+from seedbed.constraints.drawing import choose, forced, members
+from seedbed.constraints.simplex import constrained_shares, floored, guarantee
 
 UIDS = np.array([uid64(f"arm {i}") for i in range(20)], np.uint64)
 DRAWS = 100_000
@@ -23,7 +24,9 @@ def keys(n=DRAWS, seed=5):
 def problems(draw, least_weight=0.0):
     """Propensities, slots, and bounds of each sort under one grouping."""
     size = draw(st.integers(2, 8))
-    weights = st.one_of(st.floats(max(least_weight, 1e-3), 1.0), st.sampled_from([max(least_weight, x) for x in (0, 1)]))
+    weights = st.one_of(
+        st.floats(max(least_weight, 1e-3), 1.0), st.sampled_from([max(least_weight, x) for x in (0, 1)])
+    )
     w = np.array(draw(st.lists(weights, min_size=size, max_size=size)))
     w[0] = max(w[0], 1e-3)
     k = draw(st.integers(1, min(3, size)))
@@ -122,7 +125,9 @@ def test_caps_win_over_floors_and_both_over_the_impossible():
     assert relaxed == (0,)
     np.testing.assert_allclose(p, [0.3125, 0.1875, 0.5])
     p, relaxed = constrained_shares(
-        w, 1, [Shares(groups=groups, group_floor=np.array([0.6, 0.0])), Shares(groups=groups, group_cap=np.array([0.3, 1]))]
+        w,
+        1,
+        [Shares(groups=groups, group_floor=np.array([0.6, 0.0])), Shares(groups=groups, group_cap=np.array([0.3, 1]))],
     )
     assert relaxed == (0,)
     np.testing.assert_allclose(p, [0.1875, 0.1125, 0.7])
