@@ -140,20 +140,14 @@ def _needs(groups: Columns, amounts: Floats, upper: Floats, lower: Floats, slots
                 place -= 1
             order[place] = g
             found += 1
-    out = np.empty((5, found), np.int64)
-    free = np.empty(found, np.int64)
+    out = np.full((5, found), -1, np.int64)
     for a in range(found):
         g = order[a]
         numbers[g] = a
-        out[0, a], out[1, a], out[4, a], free[a] = g, limit_of[g], -1, sizes[g]
-        out[3, a] = int(min(float(sizes[g]), upper[g])) if counts_arms[limit_of[g]] else sizes[g]
+        most = int(min(float(sizes[g]), upper[g])) if counts_arms[limit_of[g]] else sizes[g]
+        out[0, a], out[1, a], out[2, a], out[3, a] = g, limit_of[g], min(int(np.ceil(lower[g])), most), most
     if groups.shape[0] > 1:
-        _nest(groups, numbers, free, out)
-    for a in range(found):  # what a group can have: its free arms, and what the groups within it can have
-        most, parent = max(0, min(out[3, a], free[a])), out[4, a]
-        out[2, a], out[3, a] = min(int(np.ceil(lower[order[a]])), most), most
-        if parent >= 0:
-            free[parent] -= sizes[order[a]] - most
+        _nest(groups, numbers, sizes[order[:found]], out)
     return out
 
 

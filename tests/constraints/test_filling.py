@@ -83,6 +83,24 @@ def test_nested_groupings_against_all_slates(problem):
     check_against_all(problem)
 
 
+def test_a_thousand_random_nested_groupings_against_all_slates():
+    """As above, drawn faster and with tighter bounds."""
+    rng = np.random.default_rng(8)
+    met = 0
+    for _ in range(1000):
+        size, k = int(rng.integers(3, 9)), int(rng.integers(2, 5))
+        fine = rng.integers(0, 4, size)
+        middle = rng.integers(0, 2, 4)[fine]
+        found = []
+        for groups, count, top in ((fine, 4, 2), (middle, 2, 3)):
+            upper = rng.integers(1, top + 2, count)
+            found.append(limits_of(groups, upper, np.minimum(rng.integers(0, top + 1, count), upper)))
+        problem = rng.permutation(size), k, found
+        met += naive.best(problem[0].tolist(), min(k, size), found) is not None
+        check_against_all(problem)
+    assert met > 200
+
+
 @given(positions_only())
 def test_first_positions_against_all_slates(problem):
     check_against_all(problem)
@@ -185,6 +203,21 @@ def test_a_nested_need_is_counted_once():
     coarse = limits_of([0, 1, 1, 2, 2, 1], [np.inf] * 3, [0, 2, 0])  # rest, A, B
     slate, _, relaxed = fill(np.arange(6), 6, 4, [fine, coarse])
     assert (slate.tolist(), relaxed) == ([1, 3, 4, 5], ())
+
+
+def test_room_is_kept_within_a_group():
+    """Two of A at most, one of them of A1, which comes last."""
+    fine = limits_of([0, 0, 0, 0, 1], [np.inf] * 2, [0, 1])
+    coarse = limits_of([1, 1, 1, 0, 1], [np.inf, 2.0], [0, 0])
+    slate, _, relaxed = fill(np.arange(5), 5, 3, [fine, coarse])
+    assert (slate.tolist(), relaxed) == ([0, 3, 4], ())
+
+
+def test_more_needed_than_there_are_slots():
+    """Two of each of two groups, three slots: all go to them, none to the best arm."""
+    bound = limits_of([0, 1, 1, 2, 2], [np.inf] * 3, [0, 2, 2])
+    slate, complete, relaxed = fill(np.arange(5), 5, 3, [bound])
+    assert (slate.tolist(), complete, relaxed) == ([1, 2, 3], True, (0,))
 
 
 def test_what_gives_way_first():
