@@ -57,6 +57,40 @@ def test_bounds_that_can_be_kept_are_kept_as_by_bisection(problem):
         np.testing.assert_allclose(p, naive.constrained(w.tolist(), k, *bounds), atol=1e-9)
 
 
+@settings(max_examples=100)
+@given(problems())
+def test_caps_are_kept_whatever_the_floors(problem):
+    w, k, floor, caps, groups, floors_of, caps_of = problem
+    relaxed = constrained_shares(w, k, apart(floor, caps, groups, floors_of, caps_of))[1]
+    none = np.zeros(w.size)
+    if naive.can_be_kept(k, none, caps, groups, np.zeros(3), caps_of):
+        assert set(relaxed) <= {0, 2}
+    if naive.can_be_kept(k, none, caps, none.astype(int), np.zeros(1), np.ones(1)):
+        assert 1 not in relaxed
+
+
+def test_floors_of_arms_give_way_to_a_cap_of_their_group():
+    """Floors .4 and .2 in a group of .3: half of each."""
+    shares = [
+        Shares(floor=np.array([0.4, 0.2, 0.0])),
+        Shares(groups=np.array([0, 0, 1]), group_cap=np.array([0.3, 1.0])),
+    ]
+    p, relaxed = constrained_shares(np.array([0.0, 0.5, 0.5]), 1, shares)
+    assert relaxed == (0,)
+    np.testing.assert_allclose(p, [0.2, 0.1, 0.7])
+
+
+def test_groups_that_overlap_by_hand():
+    """Alike weights; rows {a, b} .2, columns {a, c} .4: a = b = .1, then c stops at .3, and d has the rest."""
+    shares = [
+        Shares(groups=np.array([0, 0, 1, 1]), group_cap=np.array([0.2, 1.0])),
+        Shares(groups=np.array([0, 1, 0, 1]), group_cap=np.array([0.4, 1.0])),
+    ]
+    p, relaxed = constrained_shares(np.full(4, 0.25), 1, shares)
+    assert relaxed == ()
+    np.testing.assert_allclose(p, [0.1, 0.1, 0.3, 0.5])
+
+
 def test_the_oracle_is_met_often_enough():
     """The share of generated problems whose bounds can be kept, so that the test above looks at some."""
     rng = np.random.default_rng(3)

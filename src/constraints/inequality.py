@@ -1,4 +1,4 @@
-"""Concentration: how unequally exposure is spread, and a soft brake for those who have most of it."""
+"""Inequality: how unequally exposure is spread, and a soft brake for those who have most of it."""
 
 import math
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
@@ -144,7 +144,7 @@ class HeadCap(Constraint):
     Examples
     --------
     >>> from seedbed.constraints import HeadCap
-    >>> HeadCap(100.0).factor(400.0)
+    >>> float(HeadCap(100.0).factor(400.0))
     0.5
     """
 
