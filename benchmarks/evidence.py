@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import conserving
 import numpy as np
 from rich.progress import track
 
@@ -57,6 +58,11 @@ def stops():
             [f"{rate:.0%}", f"{fired[:, :100].any(axis=1).mean():.2%}", f"{fired.any(axis=1).mean():.2%}", median]
         )
     return table(["rate", "stopped within 1,000 viewers", "within 2,000", "median viewers at the stop"], rows)
+
+
+def conservations():
+    """A baseline (alpha 5 %, delta 1 %) that is the best of ten arms: .5, .2 x 5, 0 x 4; 20,000 steps, seeds from 0."""
+    return table(conserving.HEAD, conserving.rows(200))
 
 
 def read_counts(name):
@@ -132,6 +138,11 @@ def fleets():
     return printed("benchmarks/fleets.py", "8")
 
 
+def budgets():
+    """Budgets of 5,000 decisions by dual prices and re-solved programs (`benchmarks/knapsack.py`), 20 seeds each."""
+    return printed("benchmarks/knapsack.py", "20")
+
+
 def merges():
     """20,000 random histories of five replicas: messages doubled, reordered, late and lost, processes that crash."""
     test = "tests/bandits/test_merging.py::test_every_replica_knows_what_it_has_heard_of"
@@ -141,11 +152,13 @@ def merges():
 SECTIONS = {
     "Regret": regrets,
     "Stop-loss": stops,
+    "Conservative exploration": conservations,
     "Replay of production counts": counts_replays,
     "Crashes": kills,
     "Corruptions": corruptions,
     "Merges": merges,
     "Fleets": fleets,
+    "Budgeted pricing": budgets,
 }
 PAGE = ROOT / "benchmarks" / "EVIDENCE.md"
 

@@ -44,6 +44,12 @@ _AT, INTO, _LAST = _panel_matrices()
 
 
 @free_kernel
+def columns_and_last() -> tuple[Floats, Floats]:
+    """Columns of a panel, and what gives the last two Legendre coefficients, for kernels of other modules."""
+    return _AT, _LAST
+
+
+@free_kernel
 def _statistics(family: int, z: float, x: float) -> tuple[float, float]:
     """The two functions of x in `log f(z + x) - log f(z) = c U(x) + d V(x)`: the same for all arms of a family."""
     if family == BETA:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._deciding import check_exact, inclusion, private_of, read
-from ._table import Handles, P, Table, Uids
+from ._table import Handles, P, R, Table, Uids
 from .policies._lazy_linear import lazy_linear_best
 from .policies._lazy_priced import priced_best
 from .policies.thompson import Thompson
@@ -80,22 +80,41 @@ class Ranking:
         means: Table = bandit._model.mean(bandit._state, self._handles, self._now)
         return means
 
-    def inclusion(self, k: int) -> Table:
-        """Probability that each candidate is among the k chosen, `[C]`, without prices; they sum to k.
-
-        Raises
-        ------
-        ValueError
-            Where the rule has no exact propensities.
-        """
-        bandit = self._bandit
-        check_exact(bandit, k, self._handles.size)
-        if k == self._handles.size:
-            return np.ones(k)
+    def inclusion(self, k: int, scales: Table | None = None, offsets: Table | None = None) -> Table | None:
+        """Probability that each candidate is among the k chosen, `[C]`, which sum to k; None for no exact answer."""
+        bandit, size = self._bandit, self._handles.size
+        if k == size:
+            return np.ones(size)
+        if bandit.policy.is_deterministic:
+            out = np.zeros(size)
+            out[self.best(k, scales, offsets)[0]] = 1.0
+            return out
+        try:
+            check_exact(bandit, k, size)
+        except ValueError:
+            return None
         private = read(bandit, self._handles, self._contexts, 0, self._now, draws=False)
-        chances: Table = inclusion(bandit, private, k)
-        chances *= k / chances.sum()
-        return chances
+        chances: Table | None
+        if scales is None or offsets is None:
+            chances = inclusion(bandit, private, k)
+        else:
+            beliefs = np.ascontiguousarray(private.table[P : R + 1, :-1])
+            family, policy = bandit._model.family, bandit.policy
+            chances = policy.priced_inclusion(beliefs, family, private.uids, scales, offsets, k)
+        return None if chances is None else chances * (k / chances.sum())
+
+    def among(self, positions: Handles) -> Ranking:
+        """The same for some of the candidates."""
+        if positions.size == self._handles.size:
+            return self
+        contexts = self._contexts
+        if contexts is not None and contexts.shape[0] > 1:
+            contexts = np.ascontiguousarray(contexts[positions])
+        return Ranking(self._bandit, self._handles[positions], -1.0, contexts, self._key, self._now)
+
+    def under(self, key: int) -> Ranking:
+        """The same under another key."""
+        return Ranking(self._bandit, self._handles, self._version, self._contexts, key, self._now)
 
     def _source(self) -> tuple[Table, Handles, Uids, float]:
         """The table that kernels read: the bandit's own, or one made of contexts."""

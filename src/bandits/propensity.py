@@ -25,15 +25,15 @@ import numpy as np
 from ._numba import free_kernel
 from ._panels import COLUMNS, INTO, NODES, TOLERANCE, Floats, Rows, fill_panel, prepare, settle, stride
 
-_MISSING = 1e-11  # the sweep ends where the chances lack less than this of their sum
-_FLAW = 1e-7  # largest error of the chances' sum
+MISSING = 1e-11  # the sweep ends where the chances lack less than this of their sum
+FLAW = 1e-7  # largest error of the chances' sum
 _FLOOR = 1e-30  # least F: can be divided by, and changes no chance by more
-_GROWTH = 1.5  # a panel may be wider than the one above it by this factor
-_MAX_PANELS = 10_000
+GROWTH = 1.5  # a panel may be wider than the one above it by this factor
+MAX_PANELS = 10_000
 
 
 @free_kernel
-def _count(survival: Floats, k: int, before: Floats) -> float:
+def count_above(survival: Floats, k: int, before: Floats) -> float:
     """Fill `before[i, m]` with P(m of the first i arms lie above) for m < k; return what is missing below."""
     n_arms = survival.shape[0]
     before[0] = 0.0
@@ -52,7 +52,7 @@ def _count(survival: Floats, k: int, before: Floats) -> float:
 
 
 @free_kernel
-def _share(half: float, density: Floats, survival: Floats, k: int, before: Floats, share: Floats) -> float:
+def share_of(half: float, density: Floats, survival: Floats, k: int, before: Floats, share: Floats) -> float:
     """Fill `share` with the panel's part of each arm's chance, by the arms before and after it; return their sum."""
     after = np.ones((k, COLUMNS))  # P(at most m of the arms after i lie above)
     merged = np.empty(COLUMNS)
@@ -106,8 +106,8 @@ def _sweep(family: int, parameters: Floats, k: int, chances: Floats, pairs: Floa
     density, survival = np.empty((n_arms, COLUMNS)), np.empty((n_arms, COLUMNS))
     before, share = np.empty((n_arms + 1, k, COLUMNS)), np.empty(n_arms)
     z, missing, limit = arms[2].max(), float(k), math.inf
-    for _ in range(_MAX_PANELS):
-        if missing <= _MISSING:
+    for _ in range(MAX_PANELS):
+        if missing <= MISSING:
             return True
         end = z - min(stride(arms, z), limit)
         if not -math.inf < end < z:  # nan, or narrower than the rounding of z
@@ -118,11 +118,11 @@ def _sweep(family: int, parameters: Floats, k: int, chances: Floats, pairs: Floa
         if not fill_panel(family, parameters, arms, who, z, step, density, survival) <= TOLERANCE:
             continue
         settle(arms, who, end, density, survival)
-        left = _count(survival[: who.size], k, before)
-        total = _share(0.5 * step, density, survival[: who.size], k, before, share)
+        left = count_above(survival[: who.size], k, before)
+        total = share_of(0.5 * step, density, survival[: who.size], k, before, share)
         if not abs(total - (missing - left)) <= TOLERANCE:
             continue
-        z, missing, limit = end, left, _GROWTH * step
+        z, missing, limit = end, left, GROWTH * step
         for i in range(who.size):
             chances[who[i]] += share[i]
             arms[4, who[i]] = survival[i, NODES]
@@ -134,7 +134,7 @@ def _sweep(family: int, parameters: Floats, k: int, chances: Floats, pairs: Floa
 def _swept(family: int, parameters: Floats, k: int, pairs: Floats) -> Floats:
     """The chances of `_sweep`, checked."""
     chances = np.zeros(parameters.shape[1])
-    if not _sweep(family, np.ascontiguousarray(parameters), k, chances, pairs) or abs(chances.sum() - k) > _FLAW:
+    if not _sweep(family, np.ascontiguousarray(parameters), k, chances, pairs) or abs(chances.sum() - k) > FLAW:
         raise ValueError(
             f"the integral for the {chances.size} arms did not converge (the chances sum to {chances.sum()}, not {k}); "
             "their parameters must be finite, and positive where they are shapes or scales"

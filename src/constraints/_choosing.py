@@ -1,8 +1,10 @@
-"""How a slate is chosen among eligible candidates: demands, mixtures and prices around the bandit's own rule."""
+"""How a slate is chosen among eligible candidates: demands, shares, mixtures, prices and limits around the rule."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -11,93 +13,247 @@ from numpy.typing import NDArray
 from ..bandits._numba import kernel
 from ..bandits._random import uniform
 from ..bandits._ranking import Ranking
-from .base import Columns, Floats, Request
+from .base import Columns, Floats, Precedence, Request, Shares
 from .chain import Chain
+from .drawing import choose as draw_by_shares
+from .drawing import forced, members
+from .filling import fill
+from .simplex import constrained_shares, guarantee
 
-SCORE, DEMAND, MIX = "SCORE", "DEMAND", "MIX"
+SCORE, DEMAND, FLOOR, SHARES, MIX = "SCORE", "DEMAND", "FLOOR", "SHARES", "MIX"
+SKIPPED = "SKIPPED"  # a mixture served nobody
+_NOBODY = np.uint64(0x5EED_F1FF)  # under whose name the clock of nobody, or of no floor, rings
 
 
 class Choice(NamedTuple):
     """A slate: positions among the eligible candidates, best first, with scores and why each is there.
 
-    relaxed: names of the constraints that gave way.
+    relaxed: names of the constraints that gave way. short: why the others were dropped, where it is not full.
     """
 
     positions: Columns
     scores: Floats
     reasons: list[str]
     relaxed: list[str]
+    short: str = "LIMITS"
 
 
-class Order:
-    """The eligible candidates by score, under the chain's prices, as far down as asked for."""
+NOTHING = Choice(np.empty(0, np.int64), np.empty(0), [], [])
+
+
+class Terms:
+    """One request under one key: its eligible candidates by score, and what the chain asks of the choice."""
 
     def __init__(self, chain: Chain, request: Request, ranking: Ranking) -> None:
-        self._ranking = ranking
-        self._prices = chain.price(request)
+        self.chain, self.request, self.ranking = chain, request, ranking
+        self.prices = chain.price(request)
         self._values: Floats | None = None
         rescorers = chain.rescorers()
         if rescorers:
-            values = self._all()
+            values = self._priced_draws()
             for constraint, state in rescorers:
                 values = constraint.rescore(state, request, values)
             self._values = values
+        self.is_rescored = bool(rescorers)
+        self.shares = chain.shares(request)
+        self.limits = chain.limits(request, Precedence.GROUP if request.k == 1 else Precedence.ELIGIBILITY)
+        self.musts, self.relaxed = self._musts()
+
+    @property
+    def bounds(self) -> list[Shares]:
+        """The bounds of probabilities."""
+        return [shares for _, shares in self.shares]
+
+    @property
+    def has_caps(self) -> bool:
+        """Whether some probability is capped."""
+        return any(
+            bool(np.any(np.asarray(shares.cap) < 1.0))
+            or (shares.group_cap is not None and bool((shares.group_cap < 1.0).any()))
+            for shares in self.bounds
+        )
 
     def best(self, n: int) -> tuple[Columns, Floats]:
         """Positions and scores of the n best."""
-        if self._values is not None:
-            return self._ranking.best_of(n, self._values)
-        return self._ranking.best(n, *(self._prices or ()))
+        if self.is_rescored and self._values is not None:
+            return self.ranking.best_of(n, self._values)
+        return self.ranking.best(n, *(self.prices or ()))
+
+    def best_among(self, positions: Columns, k: int) -> Columns:
+        """Positions of the k best of some candidates."""
+        inner = self.ranking.among(positions)
+        if self.is_rescored:
+            return positions[inner.best_of(k, self.scores_of(positions))[0]]
+        prices = () if self.prices is None else tuple(array[positions] for array in self.prices)
+        return positions[inner.best(k, *prices)[0]]
 
     def scores_of(self, positions: Columns) -> Floats:
         """Scores of some candidates."""
         if self._values is None:
-            self._values = self._all()
+            self._values = self._priced_draws()
         found: Floats = self._values[positions]
         return found
 
-    def _all(self) -> Floats:
-        draws = self._ranking.draws()
-        if self._prices is None:
+    def under(self, key: int) -> Terms:
+        """The same under another key."""
+        return Terms(self.chain, replace(self.request, key=key), self.ranking.under(key))
+
+    def rule_chances(self, positions: Columns, k: int) -> Floats | None:
+        """Probability that the rule takes each of these candidates for k slots; None where there is no exact answer."""
+        if self.is_rescored:
+            return None
+        prices = () if self.prices is None else tuple(array[positions] for array in self.prices)
+        return self.ranking.among(positions).inclusion(k, *prices)
+
+    def _priced_draws(self) -> Floats:
+        draws = self.ranking.draws()
+        if self.prices is None:
             return draws
-        scales, offsets = self._prices
+        scales, offsets = self.prices
         with np.errstate(invalid="ignore"):
             values: Floats = scales * draws - offsets
         return values
 
-
-def choose(chain: Chain, request: Request, ranking: Ranking) -> Choice:
-    """Choose the slate of a request."""
-    order, k = Order(chain, request, ranking), request.k
-    if chain.mixes:
-        mixed = chain.mix(request, ranking.draws())
-        if mixed is not None:
-            picked = _drawn(request, mixed)
-            return Choice(picked, order.scores_of(picked), [MIX] * picked.size, [])
-    musts, relaxed = _musts(chain, request)
-    positions, scores = order.best(k)
-    if not musts:
-        return Choice(positions, scores, [SCORE] * k, relaxed)
-    kept = [int(i) for i in positions if i not in musts][: k - len(musts)]
-    positions = np.array(kept + musts, np.int64)
-    scores = order.scores_of(positions)
-    by_score = np.lexsort((request.uids[positions], -scores))
-    reasons = [SCORE] * len(kept) + [DEMAND] * len(musts)
-    return Choice(positions[by_score], scores[by_score], [reasons[i] for i in by_score], relaxed)
+    def _musts(self) -> tuple[list[int], list[str]]:
+        """Positions that are demanded, as many as there is room for, and who had to give way."""
+        demands = self.chain.demands(self.request)
+        if not demands:
+            return [], []
+        musts = list(dict.fromkeys(int(i) for _, positions in demands for i in positions))
+        relaxed = [name for name, _ in demands] if len(musts) > self.request.k else []
+        return musts[: self.request.k], relaxed
 
 
-def _musts(chain: Chain, request: Request) -> tuple[list[int], list[str]]:
-    """Positions that are demanded, as many as there is room for, and who had to give way."""
-    demands = chain.demands(request)
-    musts = list(dict.fromkeys(int(i) for _, positions in demands for i in positions))
-    relaxed = [name for name, _ in demands] if len(musts) > request.k else []
-    return musts[: request.k], relaxed
+def choose(terms: Terms, rule_chances: Callable[[Columns, int], Floats]) -> Choice:
+    """Choose the slate of a request.
+
+    rule_chances: gives the probability that the rule takes each of some candidates for some slots, where shares are
+    capped; they need not be those of this moment.
+    """
+    request = terms.request
+    mixed = terms.chain.mix(request, terms.ranking.draws)
+    if mixed is not None:
+        picked = race(request.key, request.uids, np.ascontiguousarray(mixed, np.float64))
+        positions = np.array([picked] if picked >= 0 else [], np.int64)
+        return Choice(positions, terms.scores_of(positions), [MIX] * positions.size, [], SKIPPED)
+    if not (terms.musts or terms.shares or terms.limits):
+        positions, scores = terms.best(request.k)
+        return Choice(positions, scores, [SCORE] * request.k, [])
+    why = dict.fromkeys(terms.musts, DEMAND)
+    relaxed = list(terms.relaxed)
+    within = None
+    if terms.shares and len(why) < request.k:
+        if terms.has_caps:
+            relaxed += _by_caps(terms, why, rule_chances)
+        else:
+            within = _by_floors(terms, why, relaxed)
+    slate, scores, gave_way = _filled(terms, why, within)
+    return Choice(slate, scores, [why.get(i, SCORE) for i in slate.tolist()], relaxed + gave_way)
 
 
-def _drawn(request: Request, chances: Floats) -> Columns:
-    """Draw one candidate, or none, by chances that sum to 1 or less."""
-    picked = race(request.key, request.uids, np.ascontiguousarray(chances, np.float64))
-    return np.array([picked] if picked >= 0 else [], np.int64)
+def capped_chances(
+    terms: Terms, taken: list[int], rule_chances: Callable[[Columns, int], Floats]
+) -> tuple[Columns, Floats, list[str]]:
+    """Positions of those not taken yet, their probabilities under floors and caps, and who gave way."""
+    rest = np.delete(np.arange(terms.request.columns.size), taken)
+    slots = min(terms.request.k - len(taken), rest.size)
+    bounds = [_only(shares, rest) for shares in terms.bounds] if taken else terms.bounds
+    p, failed = constrained_shares(rule_chances(rest, slots), slots, bounds)
+    return rest, p, [terms.shares[j][0] for j in failed]
+
+
+def _by_caps(terms: Terms, why: dict[int, str], rule_chances: Callable[[Columns, int], Floats]) -> list[str]:
+    """Fill all slots left by probabilities under floors and caps; return who gave way."""
+    rest, p, relaxed = capped_chances(terms, list(why), rule_chances)
+    chosen = draw_by_shares(terms.request.key, terms.request.uids[rest], p, terms.request.k - len(why))
+    why.update(dict.fromkeys(rest[chosen].tolist(), SHARES))
+    return relaxed
+
+
+def _by_floors(terms: Terms, why: dict[int, str], relaxed: list[str]) -> Columns | None:
+    """Set apart what floors are due, cheaply; return the members of a group to whom the one slot is bound."""
+    request, bounds = terms.request, terms.bounds
+    due = guarantee(bounds, request.columns.size)
+    if due.relaxed:
+        relaxed += [name for name, _ in terms.shares]
+    if request.k == 1:
+        position, group = forced(request.key, request.uids, due)
+        if position >= 0:
+            why[position] = FLOOR
+        return members(due, group) if group >= 0 else None
+    for position in floor_picks(request.key, request.uids, request.k * spread_floors(due), request.k).tolist():
+        if len(why) < request.k:
+            why.setdefault(position, FLOOR)
+    return None
+
+
+def spread_floors(due: NamedTuple) -> Floats:
+    """Floor of each candidate where a group's is shared alike by its members, `[C]`."""
+    arms, groups, extras = due[0], due[1], due[2]
+    floors: Floats = arms.copy()
+    for partition in groups:
+        sizes = np.bincount(partition, minlength=extras.size)
+        floors += extras[partition] / sizes[partition]
+    return floors
+
+
+def floor_picks(key: int, uids: NDArray[np.uint64], floors: Floats, k: int) -> Columns:
+    """Candidates drawn so that each is in with the probability of its floor: as many as the floors' sum, up or down."""
+    floors = np.minimum(floors, 1.0)
+    slots = min(math.ceil(floors.sum() - 1e-9), k)
+    if slots == 0:
+        return np.empty(0, np.int64)
+    rest = max(0.0, slots - floors.sum())
+    chances = np.append(floors, rest) if rest > 1e-9 else floors
+    named = np.append(uids, _NOBODY) if rest > 1e-9 else uids
+    picked = draw_by_shares(key, named, np.ascontiguousarray(chances), slots)
+    return picked[picked < floors.size]
+
+
+def _filled(terms: Terms, why: dict[int, str], within: Columns | None) -> tuple[Columns, Floats, list[str]]:
+    """The slate that holds whom `why` names, under all limits, with the best of the others; and who gave way."""
+    request = terms.request
+    size, k = request.columns.size, request.k
+    musts = np.fromiter(why, np.int64, len(why))
+    limits = [limits for _, limits in terms.limits]
+    if within is not None:  # one slot, of a group
+        position = terms.best_among(within, 1)
+        why[int(position[0])] = FLOOR
+        musts = position
+    if musts.size >= k and not limits:
+        return (*_sorted(terms, musts), [])
+    wanted = min(size, k + musts.size)
+    while True:
+        order, scores = terms.best(wanted)
+        filled = fill(order, size, k, limits, musts if musts.size else None)
+        if filled.complete:
+            break
+        wanted = min(size, 4 * wanted)
+    positions = filled.positions
+    if musts.size and not limits:
+        return (*_sorted(terms, positions), [])
+    relaxed = [terms.limits[j][0] for j in filled.relaxed]
+    score_of = dict(zip(order.tolist(), scores.tolist(), strict=True))
+    absent = np.array([i for i in positions.tolist() if i not in score_of], np.int64)
+    score_of |= dict(zip(absent.tolist(), terms.scores_of(absent).tolist(), strict=True)) if absent.size else {}
+    return positions, np.array([score_of[i] for i in positions.tolist()]), relaxed
+
+
+def _sorted(terms: Terms, positions: Columns) -> tuple[Columns, Floats]:
+    """Put candidates in the order of their scores."""
+    scores = terms.scores_of(positions)
+    order = np.lexsort((terms.request.uids[positions], -scores))
+    return positions[order], scores[order]
+
+
+def _only(shares: Shares, keep: Columns) -> Shares:
+    """Bounds of some of the candidates."""
+
+    def cut(bound: Floats | float) -> Floats | float:
+        return bound if isinstance(bound, float | int) else bound[keep]
+
+    groups = None if shares.groups is None else shares.groups[keep]
+    return shares._replace(floor=cut(shares.floor), cap=cut(shares.cap), groups=groups)
 
 
 @kernel
@@ -114,6 +270,6 @@ def race(key: int, uids: NDArray[np.uint64], chances: Floats) -> int:
             time = -math.log(uniform(key, uids[i], 0x5EED_ACE)) / chances[i]
             if time < earliest:
                 first, earliest = i, time
-    if missing > 1e-9 and -math.log(uniform(key, np.uint64(0), 0x5EED_ACE)) / missing < earliest:
+    if missing > 1e-9 and -math.log(uniform(key, np.uint64(0x5EED_F1FF), 0x5EED_ACE)) / missing < earliest:
         return -1
     return first

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
 
+import numpy as np
 from pydantic import Field, TypeAdapter, ValidationError
 
 from ..bandits import Bandit
-from ..bandits.checkpoint import Checkpoint, pack, require, take, unpack
+from ..bandits.checkpoint import Checkpoint, is_count, pack, require, take, unpack
 from .attributes import Attributes
+from .base import Constraint
 from .budget import Budget
+from .dual import DualPrice
 from .eligibility import Eligibility
+from .knapsack import Knapsack
+from .value import Value
 
 if TYPE_CHECKING:
     from .constrained import Constrained
 
 KIND = "constrained"
-AnyConstraint = Annotated[Budget | Eligibility, Field(discriminator="kind")]
+AnyConstraint = Annotated[Budget | DualPrice | Eligibility | Knapsack | Value, Field(discriminator="kind")]
 
 
 def save(constrained: Constrained) -> bytes:
@@ -28,27 +33,42 @@ def save(constrained: Constrained) -> bytes:
         config = {"constraints": [constraint.model_dump(mode="json") for constraint in constrained.constraints]}
         values["bandit"] = constrained.bandit.to_bytes()
         arrays |= constrained._chain.save(columns)
+        refreshed = constrained._refreshed
+        if not np.isnan(refreshed.chances).all():
+            values["age"], arrays["chances"] = refreshed.age, refreshed.chances[:columns].copy()
     return pack(Checkpoint(KIND, config, values, arrays))
 
 
-def load(cls: type[Constrained], blob: bytes) -> Any:
+def load(cls: type[Constrained], blob: bytes, constraints: list[Constraint] | None) -> Any:
     """Check everything, then build it."""
     checkpoint = unpack(blob, KIND)
     values, arrays = checkpoint.values, checkpoint.arrays
     given = take(checkpoint.config, "constraints", lambda v: isinstance(v, list), "a list")
-    try:
-        constraints = TypeAdapter(list[AnyConstraint]).validate_python(given)
-    except (ValidationError, TypeError, RecursionError) as error:
-        require(False, f"its constraints are not those of this version ({type(error).__name__})")
+    if constraints is None:
+        try:
+            read: Any = TypeAdapter(list[AnyConstraint]).validate_python(given)
+            constraints = read
+        except (ValidationError, TypeError, RecursionError) as error:
+            require(False, f"its constraints are not those of this version ({type(error).__name__})")
+    elif [constraint.model_dump(mode="json") for constraint in constraints] != given:
+        raise ValueError("the constraints given are not those of the checkpoint; pass equal ones, in the same order")
+    assert constraints is not None
     bandit = Bandit.from_bytes(take(values, "bandit", lambda v: isinstance(v, bytes), "bytes"))
     try:
-        constrained = cls(bandit, constraints)  # type: ignore[arg-type]
+        constrained = cls(bandit, constraints)
     except ValueError as error:
         require(False, str(error))
         raise
     columns = bandit.columns
     constrained._attributes = Attributes.load(values, arrays, columns)
     constrained._attributes.fit(bandit._uids.size)
+    if "chances" in arrays:
+        chances = arrays.pop("chances")
+        fits = chances.dtype == np.float64 and chances.shape == (columns,)
+        require(fits and not bool((chances < 0.0).any() | (chances > 1.0).any()), "its chances are none")
+        constrained._refreshed.chances = chances
+        constrained._refreshed.age = take(values, "age", is_count, "a count")
+        constrained._refreshed.fit(bandit._uids.size)
     constrained._chain.load(arrays, columns)
     with constrained._lock, bandit._lock:
         constrained._fit()

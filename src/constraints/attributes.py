@@ -25,6 +25,7 @@ class Attributes:
         self.capacity = capacity
         self.values: dict[str, Floats] = {}
         self.codes_of: dict[str, dict[str, int]] = {}  # of the attributes that hold names
+        self.version = 0  # of the values: another one after every change, so that what is derived from them can be kept
 
     def checked(self, values: Mapping[str, Any], size: int) -> dict[str, list[Any]]:
         """Return values for `size` arms, one for all or one each, checked; nothing is set.
@@ -47,12 +48,16 @@ class Attributes:
             are_names = all(isinstance(entry, str) for entry in given)
             known = self.codes_of.get(name)
             if size and name in self.values and (known is not None) != are_names:
-                raise ValueError(f"{name} = {given[0]!r}: this attribute holds {'names' if known else 'numbers'}")
+                odd = next(entry for entry in given if isinstance(entry, str) != (known is not None))
+                raise ValueError(
+                    f"{name} = {odd!r}: this attribute holds {'names' if known is not None else 'numbers'}"
+                )
             checked[name] = given if are_names else [_number(entry, name) for entry in given]
         return checked
 
     def set(self, columns: Columns, checked: Mapping[str, list[Any]]) -> None:
         """Give columns their values, from `checked`."""
+        self.version += 1
         for name, given in checked.items():
             if not given:
                 continue
@@ -75,6 +80,7 @@ class Attributes:
 
     def forget(self, columns: Columns) -> None:
         """Take the values of columns that other arms own now."""
+        self.version += 1
         for values in self.values.values():
             values[columns] = np.nan
 

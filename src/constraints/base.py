@@ -230,6 +230,10 @@ class Constraint(BaseModel):
     def observe(self, state: AnyState, event: Exposure | Feedback) -> None:
         """Take note of what was served or came back. Must not fail."""
 
+    def refund(self, state: AnyState, number: int, columns: Columns | None = None) -> float:
+        """Give back what a decision holds, as it was not shown: all, or what it holds for some columns; how much."""
+        return 0.0
+
     def report(self, state: AnyState, attributes: Attributes) -> dict[str, Any]:
         """How it stands, as plain values."""
         return {}
@@ -270,19 +274,24 @@ class Constraint(BaseModel):
             require(is_number, f"array {name!r} of {self.name!r} is not finite")
 
 
-def arm_fields(constraint: Constraint) -> set[str]:
+_ARM_FIELDS: dict[type[Constraint], frozenset[str]] = {}  # by class: looked for once
+
+
+def arm_fields(constraint: Constraint) -> frozenset[str]:
     """Names of the arrays of a state whose last axis is that of the arms."""
-    one, two = constraint.init(1), constraint.init(2)
-    return {
-        name
-        for name in one._fields
-        if name not in constraint.loose and getattr(one, name).shape != getattr(two, name).shape
-    }
+    known = _ARM_FIELDS.get(type(constraint))
+    if known is None:
+        one, two = constraint.init(1), constraint.init(2)
+        names = (name for name in one._fields if getattr(one, name).shape != getattr(two, name).shape)
+        known = _ARM_FIELDS[type(constraint)] = frozenset(names) - constraint.loose
+    return known
 
 
 def capacity_of(constraint: Constraint, state: AnyState) -> int:
     """Number of arms that a state has room for; -1 where it keeps nothing of arms."""
-    return next((int(getattr(state, name).shape[-1]) for name in arm_fields(constraint)), -1)
+    for name in arm_fields(constraint):
+        return int(getattr(state, name).shape[-1])
+    return -1
 
 
 def grown(constraint: Constraint, state: AnyState, capacity: int) -> AnyState:

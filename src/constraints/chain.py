@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,10 @@ from ..bandits.checkpoint import require
 from ..bandits.errors import CheckpointError
 from .attributes import Attributes
 from .base import Columns, Constraint, Exposure, Feedback, Floats, Limits, Mask, Request, Shares, forget
+
+Kind = TypeVar("Kind", bound=Constraint)
+
+_HOOKS = ("fit", "mask", "price", "rescore", "mix", "shares", "demands", "limits", "check", "observe", "refund")
 
 
 class Masked(NamedTuple):
@@ -40,6 +44,15 @@ class Chain:
         self.members = tuple(sorted(given, key=lambda constraint: constraint.precedence))  # a stable order
         self.states: list[Any] = [constraint.init(0) for constraint in self.members]
         self.labels = _labels(self.members)
+        self._capacity = 0
+        self._who = {hook: self._overriding(hook) for hook in _HOOKS}
+        strict = [i for i in self._who["mask"] if not self.members[i].relaxable]
+        self._maskers = strict, [i for i in self._who["mask"] if i not in strict]
+
+    def _overriding(self, hook: str) -> list[int]:
+        """Places of the members that care for a hook; the others are not asked."""
+        default = getattr(Constraint, hook)
+        return [i for i, member in enumerate(self.members) if getattr(type(member), hook) is not default]
 
     @property
     def resources_read(self) -> set[str]:
@@ -54,14 +67,25 @@ class Chain:
     @property
     def prices(self) -> bool:
         """Whether any member changes scores."""
-        return any(
-            constraint.needs_scores or type(constraint).price is not Constraint.price for constraint in self.members
-        )
+        return bool(self._who["price"] or self._who["rescore"])
+
+    @property
+    def mixes(self) -> bool:
+        """Whether a member decides by a mixture of its own."""
+        return bool(self._who["mix"])
 
     def fit(self, capacity: int, attributes: Attributes, now: float) -> None:
         """Bring all states to the number of arms and to the time."""
-        for i, constraint in enumerate(self.members):
-            self.states[i] = constraint.fit(self.states[i], capacity, attributes, now)
+        has_grown, self._capacity = capacity != self._capacity, capacity
+        for i in range(len(self.members)) if has_grown else self._who["fit"]:
+            self.states[i] = self.members[i].fit(self.states[i], capacity, attributes, now)
+
+    def twin(self) -> Chain:
+        """Make a copy, whose states are its own."""
+        twin = Chain(self.given)
+        twin.states = [type(state)(*(array.copy() for array in state)) for state in self.states]
+        twin._capacity = self._capacity
+        return twin
 
     def forget(self, columns: Columns) -> None:
         """Bring columns to their beginning: other arms own them now."""
@@ -77,23 +101,22 @@ class Chain:
         keep = np.ones(request.columns.size, bool)
         dropped: dict[str, int] = {}
         relaxed: list[str] = []
-        least = -1
-        for strict in (True, False):
-            for i, constraint in enumerate(self.members):
-                if constraint.relaxable is strict:
+        left = keep.size
+        strict, others = self._maskers
+        for i in strict:
+            for reason, mask in self.members[i].mask(self.states[i], request):
+                keep = keep & mask
+                left = _count(dropped, reason, left, keep)
+        least = min(request.k, left)
+        for i in others:
+            for reason, mask in self.members[i].mask(self.states[i], request):
+                kept = keep & mask
+                if np.count_nonzero(kept) < least:
+                    relaxed.append(self.members[i].name)
                     continue
-                for reason, mask in constraint.mask(self.states[i], request):
-                    if not strict and least < 0:
-                        least = min(request.k, int(keep.sum()))
-                    left = keep & mask
-                    count = int(np.count_nonzero(keep)) - int(np.count_nonzero(left))
-                    if not strict and keep.size and int(np.count_nonzero(left)) < least:
-                        relaxed.append(constraint.name)
-                        continue
-                    if count:
-                        dropped[reason] = dropped.get(reason, 0) + count
-                        keep = left
-        return Masked(keep, dropped, list(dict.fromkeys(relaxed)))
+                keep = kept
+                left = _count(dropped, reason, left, keep)
+        return Masked(keep, dropped, relaxed)
 
     def price(self, request: Request) -> tuple[Floats, Floats] | None:
         """Scales and offsets, `[C]` each: `score = scale * draw - offset`; None where nothing is priced."""
@@ -101,76 +124,67 @@ class Chain:
         rate: Any = 0.0
         cost: Any = 0.0
         priced = False
-        for constraint, state in zip(self.members, self.states, strict=True):
-            price = constraint.price(state, request)
+        for i in self._who["price"]:
+            price = self.members[i].price(self.states[i], request)
             if price is not None:
                 priced = True
                 factor, rate, cost = factor * price.factor, rate + price.rate, cost + price.cost
         if not priced:
             return None
-        size = request.columns.size
-        scales = np.empty(size)
-        offsets = np.empty(size)
+        scales = np.empty(request.columns.size)
+        offsets = np.empty(request.columns.size)
         scales[:], offsets[:] = factor - rate, cost
         return scales, offsets
 
     def rescorers(self) -> list[tuple[Constraint, Any]]:
         """Members that need all scores, with their states."""
-        return [
-            (constraint, state)
-            for constraint, state in zip(self.members, self.states, strict=True)
-            if constraint.needs_scores
-        ]
+        return [(self.members[i], self.states[i]) for i in self._who["rescore"]]
 
-    def mix(self, request: Request, draws: Floats) -> Floats | None:
+    def mix(self, request: Request, draws: Callable[[], Floats]) -> Floats | None:
         """Probability of each candidate, by the first member that decides it; None where none does."""
-        for constraint, state in zip(self.members, self.states, strict=True):
-            mixed = constraint.mix(state, request, draws)
+        for i in self._who["mix"]:
+            mixed = self.members[i].mix(self.states[i], request, draws())
             if mixed is not None:
                 return mixed
         return None
 
-    @property
-    def mixes(self) -> bool:
-        """Whether a member decides by a mixture of its own."""
-        return any(type(constraint).mix is not Constraint.mix for constraint in self.members)
-
     def shares(self, request: Request) -> list[tuple[str, Shares]]:
         """Bounds of probabilities, with the names of those who set them."""
-        found = []
-        for constraint, state in zip(self.members, self.states, strict=True):
-            shares = constraint.shares(state, request)
-            if shares is not None:
-                found.append((constraint.name, shares))
-        return found
+        return [(name, shares) for name, shares in self._ask("shares", request) if shares is not None]
 
     def demands(self, request: Request) -> list[tuple[str, Columns]]:
         """Candidates that must be served now, by position, with the names of those who demand it."""
-        found = []
-        for constraint, state in zip(self.members, self.states, strict=True):
-            positions = constraint.demands(state, request)
-            if positions is not None and positions.size:
-                found.append((constraint.name, positions))
-        return found
+        return [(name, who) for name, who in self._ask("demands", request) if who is not None and who.size]
 
-    def limits(self, request: Request) -> list[tuple[str, Limits]]:
-        """Bounds of a slate, with the names of those who set them."""
-        found = []
-        for constraint, state in zip(self.members, self.states, strict=True):
-            limits = constraint.limits(state, request)
-            if limits is not None:
-                found.append((constraint.name, limits))
-        return found
+    def limits(self, request: Request, least: int = 0) -> list[tuple[str, Limits]]:
+        """Bounds of a slate by members from this precedence on, with the names of those who set them."""
+        asked = [i for i in self._who["limits"] if self.members[i].precedence >= least]
+        found = ((self.members[i].name, self.members[i].limits(self.states[i], request)) for i in asked)
+        return [(name, limits) for name, limits in found if limits is not None]
+
+    def _ask(self, hook: str, request: Request) -> list[tuple[str, Any]]:
+        return [
+            (self.members[i].name, getattr(self.members[i], hook)(self.states[i], request)) for i in self._who[hook]
+        ]
 
     def check(self, feedback: Feedback) -> None:
         """Refuse feedback that a member cannot observe."""
-        for constraint, state in zip(self.members, self.states, strict=True):
-            constraint.check(state, feedback)
+        for i in self._who["check"]:
+            self.members[i].check(self.states[i], feedback)
 
     def observe(self, event: Exposure | Feedback) -> None:
         """Tell all members."""
-        for constraint, state in zip(self.members, self.states, strict=True):
-            constraint.observe(state, event)
+        for i in self._who["observe"]:
+            self.members[i].observe(self.states[i], event)
+
+    def refund(self, number: int, columns: Columns | None) -> dict[str, float]:
+        """Let all members give back what a decision holds; how much, by name."""
+        return {self.labels[i]: self.members[i].refund(self.states[i], number, columns) for i in self._who["refund"]}
+
+    def of_type(self, sort: type[Kind]) -> list[tuple[Kind, Any]]:
+        """Members of a class, with their states."""
+        pairs = zip(self.members, self.states, strict=True)
+        return [(member, state) for member, state in pairs if isinstance(member, sort)]
 
     def report(self, attributes: Attributes) -> dict[str, dict[str, Any]]:
         """How each member stands, by its name."""
@@ -213,3 +227,11 @@ def _labels(members: tuple[Constraint, ...]) -> list[str]:
     """Name of each member, numbered where several have one."""
     names = [constraint.name for constraint in members]
     return [name if names.count(name) == 1 else f"{name} {1 + names[:i].count(name)}" for i, name in enumerate(names)]
+
+
+def _count(dropped: dict[str, int], reason: str, before: int, keep: Mask) -> int:
+    """Count who was dropped for a reason; return how many are left."""
+    left = int(np.count_nonzero(keep))
+    if left < before:
+        dropped[reason] = dropped.get(reason, 0) + before - left
+    return left

@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..bandits import Bandit, Decision, _updating
-from ..bandits._deciding import checked_k, count
-from ..bandits._inputs import checked_at, checked_float, checked_floats, checked_now
-from ..bandits._random import ArmId, fold_in
-from ..bandits._ranking import Ranking, check_ranks, uids_of
+from ..bandits._deciding import count
+from ..bandits._inputs import checked_at, checked_int, checked_now
+from ..bandits._random import ArmId
+from ..bandits._ranking import check_ranks
 from ..bandits._table import EVENTS, columns_of
 from ..bandits.arms import Offer, checked_candidates, checked_id, checked_ids
 from . import _constrained_checkpointing
-from ._choosing import Choice, choose
+from ._asking import Asked, masked, peeked, query
+from ._choosing import NOTHING, Choice, Terms, choose
+from ._propensities import EXACT, RuleChances, chances_of, estimated_chances, exact_chances
+from ._refreshed import Refreshed
+from ._told import EPOCH, checked_costs, checked_metrics, checked_viewer, number_of, spread
 from .attributes import Attributes
-from .base import Constraint, Exposure, Feedback, Floats, Request
-from .chain import Chain
+from .base import Constraint, Exposure, Feedback, Floats
+from .budget import Budget
+from .chain import Chain, Kind
+from .eligibility import Eligibility
 
 _NAN = float("nan")
-_EPOCH = 2**40  # numbers of decisions of one epoch
-_EMPTY: Mapping[str, Any] = {}
 
 
 class Constrained:
@@ -61,6 +65,8 @@ class Constrained:
         self._attributes = Attributes()
         self._uids: NDArray[np.uint64] = np.empty(0, np.uint64)
         self._version = _NAN  # of the table, when the columns were last looked at
+        self._refreshed = Refreshed()
+        self._live: tuple[Offer, NDArray[np.int64], NDArray[np.uint64]] | None = None  # all arms, with their names
         self._lock = threading.RLock()
         self._fit()
 
@@ -110,93 +116,115 @@ class Constrained:
             As `Bandit.select`. Nothing has changed.
         """
         ids = None if candidates is None else checked_candidates(candidates)
-        seen = _checked_viewer(viewer)
+        seen = checked_viewer(viewer)
         with self._lock, self.bandit._lock:
-            bandit = self.bandit
-            time = _NAN if now is None else checked_now(now, bandit._now)
-            offered = self._offered(ids)
-            size = offered.handles.size
-            k = min(checked_k(k, size + offered.dropped), size)
-            contexts = self._contexts(context, offered)
+            bandit, chain = self.bandit, self._chain
+            wanted = query(self, ids, k, context, now, seen)
             if bandit._is_timed:
-                _updating.advance(bandit, time)
-            if now is not None:
-                bandit._now = time
-            self._fit()
-            key = fold_in(bandit._base, int(bandit._counter[0]))
-            request, ranking, dropped, relaxed, eligible = self._eligible(offered, k, contexts, key, time, seen)
-            choice = choose(self._chain, request, ranking) if request.k else _NOTHING
+                _updating.advance(bandit, wanted.time)
+            self._fit(wanted.present)
+            asked = masked(self, chain, wanted)
+            choice, chances, method = NOTHING, None, EXACT
+            if asked.request.k:
+                terms = Terms(chain, asked.request, asked.ranking)
+                rule = RuleChances(terms, self._refreshed)
+                choice = choose(terms, rule)
+                if propensities:
+                    chances, method = chances_of(terms, rule)
+                method = rule.method or method
+            if choice.positions.size < asked.request.k:
+                asked.dropped[choice.short] = asked.request.columns.size - choice.positions.size
             number = count(bandit._counter, 1)
-            decision = self._decision(number, key, eligible, choice, dropped, relaxed)
+            decision = self._decision(number, wanted.key, asked, choice, chances, method)
+            if now is not None:
+                bandit._now = wanted.present
             if pending and choice.positions.size:
-                bandit._show(decision.rows, time)
-            self._chain.observe(Exposure(bandit.epoch * _EPOCH + number, request, choice.positions))
+                bandit._show(decision.rows, wanted.time)
+            chain.observe(Exposure(bandit.epoch * EPOCH + number, asked.request, choice.positions))
             return decision
 
-    def _offered(self, ids: list[ArmId] | None) -> Offer:
-        bandit = self.bandit
-        return bandit._arms.live(bandit._lock, bandit._version) if ids is None else bandit._arms.offered(ids)
+    def propensities(
+        self,
+        candidates: Iterable[ArmId] | None = None,
+        k: int = 1,
+        *,
+        context: Any = None,
+        now: float | None = None,
+        viewer: Mapping[str, Any] | None = None,
+        draws: int | None = None,
+    ) -> Floats:
+        """Probability that each candidate would be among the k served now, `[C]`; changes nothing.
 
-    def _contexts(self, context: Any, offered: Offer) -> Floats | None:
-        contexts = _updating.checked_contexts(self.bandit, context, offered.handles.size + offered.dropped)
-        return None if contexts is None else offered.rows_of(contexts)
+        Exact under masks, floors, caps, demands and prices. Where slates meet limits that may bind, and for mixtures
+        and objectives, there is no exact answer, but an estimate by `draws` replays of the decision under other keys.
 
-    def _eligible(
-        self, offered: Offer, k: int, contexts: Floats | None, key: int, time: float, viewer: Mapping[str, Any]
-    ) -> tuple[Request, Ranking, dict[str, int], list[str], Offer]:
-        """What is left of a request under the masks."""
-        bandit = self.bandit
-        ranking = Ranking(bandit, offered.handles, offered.version, contexts, key, time)
-        present = -np.inf if bandit._now is None else bandit._now
-        columns = columns_of(offered.handles)
-        request = Request(
-            columns, uids_of(bandit, offered.handles), k, present, key, viewer, self._attributes, ranking.means
-        )
-        masked = self._chain.mask(request)
-        dropped = {"paused": offered.dropped} if offered.dropped else {}
-        if not masked.dropped:
-            return request, ranking, dropped, masked.relaxed, offered
-        kept = np.flatnonzero(masked.keep)
-        handles = offered.handles[kept]
-        eligible = Offer([offered.ids[i] for i in kept.tolist()], handles, -1.0, 0)
-        if contexts is not None and contexts.shape[0] > 1:
-            contexts = np.ascontiguousarray(contexts[kept])
-        ranking = Ranking(bandit, handles, -1.0, contexts, key, time)
-        request = Request(
-            columns[kept],
-            request.uids[kept],
-            min(k, kept.size),
-            present,
-            key,
-            viewer,
-            self._attributes,
-            ranking.means,
-        )
-        return request, ranking, dropped | masked.dropped, masked.relaxed, eligible
+        Raises
+        ------
+        UnknownArmError, ValueError
+            As `Bandit.propensities`, and where there is no exact answer and no number of draws was given.
+        """
+        ids = None if candidates is None else checked_candidates(candidates)
+        seen = checked_viewer(viewer)
+        with self._lock, self.bandit._lock:
+            terms, kept, size = peeked(self, ids, k, context, now, seen)
+            out = np.zeros(size)
+            if terms is None:
+                return out
+            rule = RuleChances(terms, self._refreshed.twin())
+            if draws is None:
+                chances = exact_chances(terms, rule)
+                if chances is None:
+                    raise ValueError(
+                        "this choice has no exact propensities (limits of a slate that may bind, a mixture, an "
+                        "objective, or a rule without them); pass draws=1000 for an estimate"
+                    )
+            else:
+                chances = estimated_chances(terms, checked_int(draws, "draws", 1), rule)
+            out[kept] = chances
+            return out
+
+    def scores(
+        self,
+        candidates: Iterable[ArmId] | None = None,
+        *,
+        context: Any = None,
+        now: float | None = None,
+        viewer: Mapping[str, Any] | None = None,
+    ) -> Floats:
+        """Score of each candidate at the decision that comes next, `[C]`, priced; -inf where it may not be served."""
+        ids = None if candidates is None else checked_candidates(candidates)
+        seen = checked_viewer(viewer)
+        with self._lock, self.bandit._lock:
+            terms, kept, size = peeked(self, ids, 1, context, now, seen)
+            out = np.full(size, -np.inf)
+            if terms is not None:
+                out[kept] = terms.scores_of(np.arange(kept.size))
+            return out
 
     def _decision(
-        self,
-        number: int,
-        key: int,
-        eligible: Offer,
-        choice: Choice,
-        dropped: dict[str, int],
-        relaxed: list[str],
+        self, number: int, key: int, asked: Asked, choice: Choice, chances: Floats | None, method: str
     ) -> Decision:
         bandit = self.bandit
+        positions = choice.positions.tolist()
+        relaxed = asked.relaxed + choice.relaxed
         return Decision(
             (bandit.replica, bandit.epoch, number),
             key,
             int(bandit._table[EVENTS, -1]),
-            [eligible.ids[position] for position in choice.positions.tolist()],
-            eligible.handles[choice.positions],
+            [asked.ids[position] for position in positions],
+            asked.handles[choice.positions],
             choice.scores.tolist(),
-            dropped,
-            None,
+            asked.dropped,
+            None if chances is None else chances[choice.positions].tolist(),
             bandit._is_deterministic,
-            tuple(dict.fromkeys(relaxed + choice.relaxed)),
+            tuple(dict.fromkeys(relaxed)) if relaxed else (),
             tuple(choice.reasons),
+            method,
         )
+
+    def expire(self, now: float, *, horizon: float = 0.0) -> int:
+        """Await no more the feedback of old exposures, as `Bandit.expire`."""
+        return self.bandit.expire(now, horizon=horizon)
 
     # learning
 
@@ -234,14 +262,13 @@ class Constrained:
         """
         ids = checked_ids(arm, "arm", ordered=True) if _updating.is_batch(arm) else [checked_id(arm, "arm")]
         size = len(ids)
-        costs = self._checked_costs(cost, size)
-        measured = self._checked_metrics(metrics, size)
+        costs, measured = checked_costs(self._chain, cost, size), checked_metrics(self._chain, metrics, size)
         with self._lock, self.bandit._lock:
             bandit = self.bandit
-            number = self._number_of(decision)
+            number = None if decision is None else number_of(bandit, decision)
             self._fit()
             columns = columns_of(bandit._arms.handles(ids))
-            rewards, weights = _spread(reward, "reward", size), _spread(weight, "weight", size)
+            rewards, weights = spread(reward, "reward", size), spread(weight, "weight", size)
             latest = -np.inf if bandit._now is None else bandit._now
             if at is not None:
                 checked_at(at, size, bandit._now)
@@ -251,35 +278,26 @@ class Constrained:
             bandit.update(arm, reward, weight, context, at, propensity)
             self._chain.observe(feedback)
 
-    def _checked_costs(self, cost: Any, size: int) -> dict[str, Floats]:
-        if cost is None:
-            return {}
-        resources = self._chain.resources_read
-        if not isinstance(cost, Mapping):
-            if len(resources) != 1:
-                known = f"{sorted(resources)}" if resources else "none"
-                raise ValueError(f"cost = {cost!r:.40}: of which resource? pass a map; those that are read are {known}")
-            cost = {next(iter(resources)): cost}
-        return _checked_values(cost, resources, "cost", "resource", size, least=0.0)
+    def refund(
+        self, decision: Decision | tuple[str, int, int], arms: Iterable[ArmId] | None = None
+    ) -> dict[str, float]:
+        """Give back what a decision was charged, as it was not shown: all of it, or that of some of its arms.
 
-    def _checked_metrics(self, metrics: Mapping[str, Any] | None, size: int) -> dict[str, Floats]:
-        if metrics is None:
-            return {}
-        return _checked_values(metrics, self._chain.metrics_read, "metrics", "metric", size, least=-np.inf)
+        Returns
+        -------
+        dict of float
+            Units given back by each budget, by its name: 0 for what was given back before, or is settled.
 
-    def _number_of(self, decision: Any) -> int | None:
-        """Number of a decision of this bandit, growing over its epochs."""
-        if decision is None:
-            return None
-        id = decision.decision_id if isinstance(decision, Decision) else decision
-        if not (isinstance(id, tuple | list) and len(id) == 3):
-            raise ValueError(f"decision = {decision!r:.80} is neither a Decision nor its id (replica, epoch, n)")
-        replica, epoch, number = id
-        if replica != self.bandit.replica:
-            raise ValueError(f"decision {id} was made by replica {replica!r}; report it there: its reservations are")
-        if not (0 <= epoch <= self.bandit.epoch and 0 <= number < _EPOCH):
-            raise ValueError(f"decision {id} was never made by this bandit, of epoch {self.bandit.epoch}")
-        return int(epoch) * _EPOCH + int(number)
+        Raises
+        ------
+        UnknownArmError, ValueError
+            For an arm that is not live, and a decision of another replica. Nothing was given back.
+        """
+        ids = None if arms is None else checked_ids(arms, "arms")
+        with self._lock, self.bandit._lock:
+            number = number_of(self.bandit, decision)
+            self._fit()
+            return self._chain.refund(number, None if ids is None else columns_of(self.bandit._arms.handles(ids)))
 
     # arms
 
@@ -313,7 +331,74 @@ class Constrained:
             columns = columns_of(self.bandit._arms.handles(given))
             self._attributes.set(columns, self._attributes.checked(attributes, len(given)))
 
-    def _fit(self) -> None:
+    def block(self, ids: Iterable[ArmId], reason: str = "BLOCKED") -> None:
+        """Serve arms no more until `unblock`, for a reason that `Eligibility` names; all or none."""
+        self._set_blocked(ids, reason)
+
+    def unblock(self, ids: Iterable[ArmId]) -> None:
+        """Let blocked arms be served again."""
+        self._set_blocked(ids, None)
+
+    def _set_blocked(self, ids: Iterable[ArmId], reason: str | None) -> None:
+        given = checked_ids(ids, "ids")
+        with self._lock, self.bandit._lock:
+            self._fit()
+            columns = columns_of(self.bandit._arms.handles(given))
+            eligibility, state = self._sole(Eligibility, "Eligibility()", lambda _: True)
+            if reason is None:
+                eligibility.unblock(state, columns)
+            else:
+                eligibility.block(state, columns, reason)
+
+    def _sole(self, sort: type[Kind], what: str, fits: Callable[[Kind], bool]) -> tuple[Kind, Any]:
+        """The member of the chain that a call is about, with its state."""
+        found = [(member, state) for member, state in self._chain.of_type(sort) if fits(member)]
+        if len(found) != 1:
+            raise ValueError(f"there are {len(found)} of {what} among the constraints, where one is needed")
+        return found[0]
+
+    # leases
+
+    def grant(self, resource: str, amount: int, *, now: float) -> None:
+        """Let a leased budget use so many units more, in the window of `now`: what `storage.Leases.take` has lent."""
+        self._lease("grant", resource, amount, now)
+
+    def give_back(self, resource: str, amount: int, *, now: float) -> None:
+        """Take granted units from a leased budget that it will not use, to return them by `Leases.give_back`."""
+        self._lease("give_back", resource, amount, now)
+
+    def unused(self, resource: str, *, now: float) -> int:
+        """Units that were granted to a leased budget in the window of `now` and are not used."""
+        return int(self._lease("unused", resource, None, now))
+
+    def _lease(self, action: str, resource: str, amount: int | None, now: float) -> Any:
+        with self._lock, self.bandit._lock:
+            time = checked_now(now, self.bandit._now)
+            self._fit(time)
+            budget, state = self._sole(
+                Budget, f"Budget({resource!r}, leased=True)", lambda each: each.leased and each.resource == resource
+            )
+            given = () if amount is None else (amount,)
+            return getattr(budget, action)(state, *given, now=time)
+
+    def retire_arms(self, ids: Iterable[ArmId]) -> None:
+        """Forget arms for ever, as `Bandit.retire_arms`, and what the constraints know of them."""
+        with self._lock:
+            self.bandit.retire_arms(ids)
+
+    def pause_arms(self, ids: Iterable[ArmId]) -> None:
+        """Take arms out of the choice until `resume_arms`."""
+        self.bandit.pause_arms(ids)
+
+    def resume_arms(self, ids: Iterable[ArmId]) -> None:
+        """Bring paused arms back into the choice."""
+        self.bandit.resume_arms(ids)
+
+    def warm_start(self, ids: Iterable[ArmId], *, strength: float, source: Iterable[ArmId] | None = None) -> None:
+        """Give arms a prior like other arms, as `Bandit.warm_start`."""
+        self.bandit.warm_start(ids, strength=strength, source=source)
+
+    def _fit(self, present: float | None = None) -> None:
         """Bring attributes and states to the arms and to the time; under both locks."""
         bandit = self.bandit
         version = bandit._version()
@@ -323,13 +408,45 @@ class Constrained:
             self._attributes.fit(capacity)
             changed = np.flatnonzero(uids[: self._uids.size] != self._uids[: uids.size])
             self._uids, self._version = uids, version
+            self._refreshed.fit(capacity)
             if changed.size:
-                self._attributes.forget(changed)
-                self._chain.forget(changed)
-        now = -np.inf if bandit._now is None else bandit._now
-        self._chain.fit(bandit._uids.size, self._attributes, now)
+                for part in (self._attributes, self._chain, self._refreshed):
+                    part.forget(changed)
+        if present is None:
+            present = -np.inf if bandit._now is None else bandit._now
+        self._chain.fit(bandit._uids.size, self._attributes, present)
 
     # reading
+
+    @property
+    def arms(self) -> list[ArmId]:
+        """Ids of the arms that are not retired, in the order in which they came."""
+        return self.bandit.arms
+
+    @property
+    def paused(self) -> list[ArmId]:
+        """Ids of the paused arms."""
+        return self.bandit.paused
+
+    @property
+    def updates(self) -> int:
+        """Number of events learnt."""
+        return self.bandit.updates
+
+    @property
+    def pending(self) -> int:
+        """Exposures that await feedback, over all arms."""
+        return self.bandit.pending
+
+    def mean(
+        self, candidates: Iterable[ArmId] | None = None, *, context: Any = None, now: float | None = None
+    ) -> Floats:
+        """Posterior mean reward of each candidate, `[C]`, as `Bandit.mean`."""
+        return self.bandit.mean(candidates, context=context, now=now)
+
+    def evidence(self, candidates: Iterable[ArmId] | None = None, *, now: float | None = None) -> Floats:
+        """Mean reward, its weight and variance, without the prior, `[3, C]`, as `Bandit.evidence`."""
+        return self.bandit.evidence(candidates, now=now)
 
     def report(self) -> dict[str, Any]:
         """How each constraint stands, by its name, as plain values."""
@@ -341,57 +458,30 @@ class Constrained:
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         """Make an exact twin, as `from_bytes(to_bytes())` does."""
-        return self.from_bytes(self.to_bytes())
+        return self.from_bytes(self.to_bytes(), constraints=self.constraints)
 
     def to_bytes(self) -> bytes:
         """Write a checkpoint: the bandit, the constraints, their states and the attributes."""
         return _constrained_checkpointing.save(self)
 
     @classmethod
-    def from_bytes(cls, blob: bytes) -> Self:
+    def from_bytes(cls, blob: bytes, *, constraints: Iterable[Constraint] | None = None) -> Self:
         """Resume exactly from a checkpoint.
+
+        Parameters
+        ----------
+        blob
+            From `to_bytes`.
+        constraints
+            Those that it was made with; needed only for classes of your own, which a checkpoint cannot bring back.
 
         Raises
         ------
         CheckpointError
             For bytes that are truncated, altered, of another kind or of a newer format. Nothing was loaded.
+        ValueError
+            For constraints that are not equal to those of the checkpoint.
         """
-        loaded: Self = _constrained_checkpointing.load(cls, blob)
+        given = None if constraints is None else list(constraints)
+        loaded: Self = _constrained_checkpointing.load(cls, blob, given)
         return loaded
-
-
-_NOTHING = Choice(np.empty(0, np.int64), np.empty(0), [], [])
-
-
-def _checked_viewer(viewer: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    if viewer is None:
-        return _EMPTY
-    if not isinstance(viewer, Mapping):
-        raise ValueError(f'viewer = {viewer!r:.80} is not a map of attributes, such as {{"id": "v1", "is_new": True}}')
-    return viewer
-
-
-def _spread(values: Any, what: str, size: int) -> Floats:
-    """Return one number for all, or one for each, as `[size]`."""
-    if np.ndim(values) == 0:
-        return np.full(size, checked_float(values, what))
-    return checked_floats(values, what, size)
-
-
-def _checked_values(given: Any, known: set[str], what: str, sort: str, size: int, *, least: float) -> dict[str, Floats]:
-    """Return numbers by name, `[size]` each."""
-    if not isinstance(given, Mapping):
-        raise ValueError(f"{what} = {given!r:.60} is not a map from {sort} to numbers")
-    checked = {}
-    for name, values in given.items():
-        if name not in known:
-            listed = f"those that are read are {sorted(known)}" if known else "none is read"
-            raise ValueError(f"no constraint reads the {sort} {name!r}; {listed}")
-        numbers = _spread(values, f"{what}[{name!r}]", size)
-        wrong = ~(np.isfinite(numbers) & (numbers >= least))
-        if wrong.any():
-            i = int(np.flatnonzero(wrong)[0])
-            bound = "a finite number" if least == -np.inf else f"a finite number, {least:g} or more"
-            raise ValueError(f"{what}[{name!r}][{i}] = {numbers[i]} is not {bound}; nothing was learnt")
-        checked[name] = numbers
-    return checked

@@ -126,6 +126,10 @@ class ColdStartConfig(BaseModel):
             raise ValueError("block_reasons must be 1 to 255 distinct names")
         if self.prior == (1.0, 1.0):
             raise ValueError("the flat prior (1, 1) promotes falsely in a third of cases; fit it with `fitted`")
+        if self.budget is not None:
+            plain = Budget(self.budget.resource, limit=self.budget.limit, window=self.budget.window)
+            if self.budget != plain or self.budget.limit != int(self.budget.limit):
+                raise ValueError("budget: rooms share one account of whole exposures; give resource, limit and window")
         return self
 
     @classmethod

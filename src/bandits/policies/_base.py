@@ -69,3 +69,9 @@ class Policy(BaseModel):
     def inclusion(self, beliefs: Table, family: int, uids: Uids, k: int) -> Table:
         """Probability that each candidate is among the k chosen, `[C]`, given beliefs `[3, C]` of a family."""
         raise NotImplementedError
+
+    def priced_inclusion(
+        self, beliefs: Table, family: int, uids: Uids, scales: Table, offsets: Table, k: int
+    ) -> Table | None:
+        """The same where score i is `scale_i draw_i - offset_i`; None where there is no exact answer."""
+        return None

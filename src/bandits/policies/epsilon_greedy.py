@@ -71,9 +71,13 @@ class EpsilonGreedy(Policy):
 
     def inclusion(self, beliefs: Table, family: int, uids: Uids, k: int) -> Table:
         """Probability that each candidate is among the k chosen, `[C]`."""
+        return self.priced_inclusion(beliefs, family, uids, np.ones(uids.size), np.zeros(uids.size), k)
+
+    def priced_inclusion(self, beliefs: Table, family: int, uids: Uids, scales: Table, offsets: Table, k: int) -> Table:
+        """The same where the best is that of the highest `scale_i mean_i - offset_i`."""
         means = np.empty(beliefs.shape[1])
         _means(family, beliefs, means)
-        order = np.lexsort((uids, -means))
+        order = np.lexsort((uids, -(scales * means - offsets)))
         out = np.empty(means.size)
         by_rank = np.empty(means.size)
         _inclusion_by_rank(self.epsilon, k, by_rank)

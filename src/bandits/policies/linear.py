@@ -8,6 +8,7 @@ from pydantic import Field
 
 from .._beliefs import refresh
 from .._numba import kernel
+from .._priced_propensity import priced_inclusion
 from .._table import OK, STALE, Handles, P, Q, Table, Uids
 from ..models import AnyLinearModel
 from ..propensity import inclusion
@@ -177,6 +178,14 @@ class LinThompson(Policy):
         out = np.zeros(uids.size)
         out[np.lexsort((uids, -beliefs[0]))[:k]] = 1.0
         return out
+
+    def priced_inclusion(
+        self, beliefs: Table, family: int, uids: Uids, scales: Table, offsets: Table, k: int
+    ) -> Table | None:
+        """The same under prices."""
+        if self.alpha > 0.0:
+            return priced_inclusion(family, beliefs, scales, offsets, k)
+        return self.inclusion((scales * beliefs[0] - offsets)[None], family, uids, k)
 
 
 @kernel

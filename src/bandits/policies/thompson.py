@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from .._beliefs import refresh
 from .._families import BETA, GAMMA
 from .._numba import kernel
+from .._priced_propensity import priced_inclusion
 from .._table import OK, STALE, Handles, Table, Uids
 from ..models import AnyModel, Beta
 from ..propensity import inclusion
@@ -80,6 +81,12 @@ class Thompson(Policy):
     def inclusion(self, beliefs: Table, family: int, uids: Uids, k: int) -> Table:
         """Probability that each candidate is among the k chosen, `[C]`, by quadrature."""
         return inclusion(family, beliefs, k)
+
+    def priced_inclusion(
+        self, beliefs: Table, family: int, uids: Uids, scales: Table, offsets: Table, k: int
+    ) -> Table | None:
+        """The same under prices; None where the integral has no quick answer."""
+        return priced_inclusion(family, beliefs, scales, offsets, k)
 
 
 @kernel
