@@ -1,6 +1,5 @@
 """What may be served? Rules over records and arrays only. Pure: no I/O, no clock."""
 
-from ._budget_state import BudgetState
 from .baseline import Baseline
 from .bounded_means import add_bernstein, add_betting, betting_interval, empirical_bernstein_interval
 from .budget import Budget
@@ -16,19 +15,23 @@ from .confidence_sequences import (
     poly_stitching_bound,
 )
 from .constrained import Constrained
-from .dual import DualPrice, DualState
+from .dual import DualPrice
 from .e_processes import AnyEvidence, BoundedMean, EProcess, Proportion, Rate, estimated_dispersion
-from .eligibility import Eligibility, EligibilityState
+from .eligibility import Eligibility
+from .exposure import Cap, Floor
+from .fairness import FairShare
 from .frequency import FrequencyCap
-from .guardrail import Guardrail, GuardrailState
-from .knapsack import Knapsack, KnapsackState
+from .guardrail import Guardrail
+from .inequality import Concentration, HeadCap, concentration
+from .knapsack import Knapsack
 from .multiplicity import ELond, adjusted, all_of, any_of, e_bh, posterior_rule
 from .objective import EpsilonConstraint, Objective
-from .protected import Protected, ProtectedState
-from .protection import Protection
+from .protected import Protected
+from .quality import Demotion, LowQuality
 from .scalarising import percentiles, scalarise
+from .slate import ExploreSlots, Slate
 from .stop_loss import StopLoss
-from .value import Value, ValueState
+from .value import Value
 
 __all__ = [
     "AnyEvidence",
@@ -36,30 +39,31 @@ __all__ = [
     "Between",
     "BoundedMean",
     "Budget",
-    "BudgetState",
+    "Cap",
+    "Concentration",
     "Constrained",
+    "Demotion",
     "DualPrice",
-    "DualState",
     "ELond",
     "EProcess",
     "Eligibility",
-    "EligibilityState",
     "EpsilonConstraint",
+    "ExploreSlots",
+    "FairShare",
+    "Floor",
     "FrequencyCap",
     "Guardrail",
-    "GuardrailState",
+    "HeadCap",
     "Knapsack",
-    "KnapsackState",
+    "LowQuality",
     "Objective",
     "Proportion",
     "Protected",
-    "ProtectedState",
-    "Protection",
     "Rate",
     "Rule",
+    "Slate",
     "StopLoss",
     "Value",
-    "ValueState",
     "add_bernstein",
     "add_betting",
     "adjusted",
@@ -70,6 +74,7 @@ __all__ = [
     "beta_binomial_bound",
     "beta_binomial_interval",
     "betting_interval",
+    "concentration",
     "e_bh",
     "empirical_bernstein_interval",
     "estimated_dispersion",

@@ -1,19 +1,18 @@
 """Protection: for viewers who must not be harmed, an arm is served only once it is proved harmless."""
 
 import math
+from functools import cached_property
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import field_validator
 
 from ..bandits.checkpoint import require
 from ._metrics import check_metric, read_metric
 from .attributes import Attributes
 from .base import AnyState, Constraint, Exposure, Feedback, Mask, Precedence, Request
+from .conditions import Condition, Terms, all_met, terms_of
 from .e_processes import AnyEvidence, Fraction, Proportion
-
-Value = bool | int | float | str
 
 
 class ProtectedState(NamedTuple):
@@ -45,8 +44,10 @@ class Protected(Constraint):
         `Proportion`, `Rate` or `BoundedMean` for what proves an arm safe: with the alternative "below" of a harm, or
         "above" of a good.
     viewer
-        Who is protected: attributes of the viewer with the value, or the values, that they must all have. A viewer
-        who lacks one is not protected; {} protects all.
+        Conditions by attribute, as in `Rule`: who is protected. {} protects all; then an arm can only be proved
+        harmless by feedback from elsewhere.
+    unknown_viewer
+        "matches" or "differs": how an attribute of the viewer counts that was not told.
     alpha
         Largest probability to hold an arm beyond the limit for safe.
 
@@ -62,13 +63,14 @@ class Protected(Constraint):
     >>> state.safe.tolist()
     [1, 0]
     >>> protected.protects({"is_new": True}), protected.protects({"is_new": False}), protected.protects({})
-    (True, False, False)
+    (True, False, True)
     """
 
     kind: Literal["protected"] = "protected"
     metric: str = "negative"
     evidence: AnyEvidence
-    viewer: dict[str, Value | tuple[Value, ...]]
+    viewer: dict[str, Condition]
+    unknown_viewer: Literal["matches", "differs"] = "matches"
     alpha: Fraction = 0.05
 
     precedence: ClassVar[Precedence] = Precedence.ELIGIBILITY
@@ -81,13 +83,9 @@ class Protected(Constraint):
             fields["evidence"] = Proportion(limit=limit, alternative="below")
         super().__init__(**{"metric": metric, **fields})
 
-    @field_validator("viewer")
-    @classmethod
-    def _check_viewer(cls, viewer: dict[str, Any]) -> dict[str, Any]:
-        for name, values in viewer.items():
-            if values == ():
-                raise ValueError(f"viewer[{name!r}] names no value, so nobody would be protected")
-        return viewer
+    @cached_property
+    def _terms(self) -> list[tuple[str, Terms]]:
+        return [(name, terms_of(condition)) for name, condition in self.viewer.items()]
 
     @property
     def name(self) -> str:
@@ -102,10 +100,7 @@ class Protected(Constraint):
 
     def protects(self, viewer: Any) -> bool:
         """Whether a viewer, a map of attributes, is one of the protected."""
-        for name, values in self.viewer.items():
-            if name not in viewer or viewer[name] not in (values if isinstance(values, tuple) else (values,)):
-                return False
-        return True
+        return all_met(self._terms, viewer, self.unknown_viewer == "matches")
 
     def init(self, capacity: int) -> ProtectedState:
         """Make a state without evidence, in which nothing is safe."""

@@ -15,7 +15,7 @@ from seedbed.constraints import (
     EpsilonConstraint,
     FrequencyCap,
     Objective,
-    Protection,
+    Protected,
     Rule,
 )
 from seedbed.constraints.constrained import Constrained
@@ -47,7 +47,7 @@ def test_what_is_not_eligible_is_never_served(gifts, stock, asleep, bound, order
     """A bound that nearly no arm meets gives way; status, rules, stock and frequency never do, and are all named."""
     eligibility = Eligibility(reasons=("ASLEEP",), stock="stock", rules=(HARD,))
     constraints = [eligibility, FrequencyCap(1, window=30.0), EpsilonConstraint("follow", at_least=bound)]
-    constraints.append(Protection("harm", limit=0.9, prior=(1.0, 1.0)))
+    constraints.append(Protected("harm", limit=0.9, viewer={}))
     ranker = Constrained(Bandit(Thompson(), arms=range(SIZE), seed=2), [constraints[i] for i in order])
     ranker.describe(range(SIZE), gift=gifts, stock=stock)
     members = ranker._chain.members
@@ -98,7 +98,7 @@ def test_a_cap_gives_way_to_eligibility_alone():
     [
         Eligibility(reasons=("A", "B"), opens="o", closes="c", stock="s", rules=(HARD,)),
         FrequencyCap(2, 60.0, by="creator", max_entries=10),
-        Protection("harm", viewer={"age": Between(high=17), "tier": ("a", 1)}),
+        Protected("harm", limit=0.1, viewer={"age": Between(high=17), "tier": ("a", 1)}),
         Baseline(7, mean=0.5),
         Baseline("7", alpha=0.1, delta=0.2),
         Objective({"reward": 1.0, "skip": 0.5}, how="chebyshev", minimise=("skip",), reference={"skip": 0.5}, by="b"),

@@ -64,12 +64,13 @@ def test_harmful_arms_are_served_with_small_probability():
 
 
 def test_who_is_protected():
-    rule = Protected(limit=0.1, viewer={"is_new": True, "region": ("a", "b"), "level": [1, 2]})
+    rule = Protected(limit=0.1, viewer={"is_new": True, "region": ("a", "b"), "level": (1, 2)})
     known = {"is_new": True, "region": "b", "level": 2, "id": 7}
     assert rule.protects(known)
     for change in ({"is_new": False}, {"region": "c"}, {"level": 3}):
         assert not rule.protects(known | change)
-    assert not rule.protects({"is_new": True, "region": "a"})
+    assert rule.protects({"is_new": True, "region": "a"})  # who is not known is protected
+    assert not Protected(limit=0.1, viewer=NEW, unknown_viewer="differs").protects({})
     assert Protected(limit=0.1, viewer={}).protects({})
     assert Protected.model_validate(rule.model_dump(mode="json")) == rule
 
@@ -132,7 +133,7 @@ def test_guardrails_and_protection_in_a_chain():
     ranker.update(["good"] * 40, [1.0] * 40, metrics={"negative": [0.0] * 40, "signal": [0.0] * 40})
     ranker.update(["bad"] * 8, [1.0] * 8, metrics={"negative": [1.0] * 8})
     ranker.update(["odd"] * 8, [1.0] * 8, metrics={"signal": [1.0] * 8})
-    everyone, new = (ranker.select(k=4, now=0.0, viewer=viewer) for viewer in ({}, NEW))
+    everyone, new = (ranker.select(k=4, now=0.0, viewer=viewer) for viewer in ({"is_new": False}, NEW))
     assert set(everyone.arms) == {"good", "unknown"}
     assert everyone.dropped == {"STOPPED:negative": 1, "PAUSED:signal": 1}
     assert list(new.arms) == ["good"] and new.dropped["PROTECTED"] == 3
