@@ -11,12 +11,20 @@ from ..bandits import Bandit
 from ..bandits.checkpoint import Checkpoint, is_count, pack, require, take, unpack
 from .attributes import Attributes
 from .base import Constraint
+from .baseline import Baseline
 from .budget import Budget
 from .dual import DualPrice
 from .eligibility import Eligibility
+from .exposure import Cap, Floor
+from .fairness import FairShare
+from .frequency import FrequencyCap
 from .guardrail import Guardrail
+from .inequality import Concentration, HeadCap
 from .knapsack import Knapsack
+from .objective import EpsilonConstraint, Objective
 from .protected import Protected
+from .quality import Demotion, LowQuality
+from .slate import ExploreSlots, Slate
 from .value import Value
 
 if TYPE_CHECKING:
@@ -24,8 +32,13 @@ if TYPE_CHECKING:
 
 KIND = "constrained"
 AnyConstraint = Annotated[
-    Budget | DualPrice | Eligibility | Guardrail | Knapsack | Protected | Value, Field(discriminator="kind")
-]
+    (
+        Baseline | Budget | Cap | Concentration | Demotion | DualPrice | Eligibility | EpsilonConstraint | ExploreSlots
+        | FairShare | Floor | FrequencyCap | Guardrail | HeadCap | Knapsack | LowQuality | Objective | Protected
+        | Slate | Value
+    ),
+    Field(discriminator="kind"),
+]  # fmt: skip
 
 
 def save(constrained: Constrained) -> bytes:

@@ -45,14 +45,6 @@ def usage(book: Table, accounts: Columns, clock: Table, rate: float, out: Table)
 
 
 @kernel
-def accounts_of(codes: Table, columns: Columns, out: Columns) -> None:
-    """Write the accounts of columns: their codes, `[K]`, of an attribute, 0 where that is NaN; 0 where it has none."""
-    for i in range(columns.size):
-        code = codes[columns[i]] if codes.size > 0 else 0.0
-        out[i] = int(code) if code > 0.0 else 0
-
-
-@kernel
 def is_tight(book: Table, accounts: Columns, costs: Table, clock: Table, paced: float, rate: float, k: int) -> bool:
     """Whether k arms of the largest cost would not fit some account. `accounts`, `costs`: one for all, or `[C]`."""
     most = 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..bandits._inputs import checked_float
+from ..bandits._numba import kernel
 from ..bandits.checkpoint import require, take
 
 Columns = NDArray[np.int64]
@@ -104,9 +106,9 @@ class Attributes:
         if values is None or name in self.codes_of:
             state = "holds names" if name in self.codes_of else "was never given"
             raise ValueError(f"attribute {name!r} {state}; give numbers with `describe(ids, {name}=...)`")
-        found: Floats = values[columns]
-        if np.isnan(found).any():
-            missing = int(np.isnan(found).sum())
+        found = np.empty(columns.size)
+        missing = _gather(values, columns, found)
+        if missing:
             raise ValueError(f"{missing} of the candidates have no {name!r}; give it with `describe(ids, {name}=...)`")
         return found
 
@@ -118,12 +120,14 @@ class Attributes:
         ValueError
             Where the attribute holds numbers.
         """
+        codes = np.zeros(columns.size, np.int64)
         values = self.values.get(name)
         if values is None:
-            return np.zeros(columns.size, np.int64)
+            return codes
         if name not in self.codes_of:
             raise ValueError(f"attribute {name!r} holds numbers; groups are named by strings")
-        return np.nan_to_num(values[columns]).astype(np.int64)
+        _gather_codes(values, columns, codes)
+        return codes
 
     def save(self, columns: int) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """Return plain values and arrays of a checkpoint."""
@@ -157,6 +161,24 @@ class Attributes:
             require(in_range, f"attribute {name!r} has a value without a name")
             attributes.codes_of[name] = {value: 1 + i for i, value in enumerate(given)}
         return attributes
+
+
+@kernel
+def _gather(values: Floats, columns: Columns, out: Floats) -> int:
+    """Write the values of columns; return how many have none."""
+    missing = 0
+    for i in range(columns.size):
+        out[i] = values[columns[i]]
+        missing += math.isnan(out[i])
+    return missing
+
+
+@kernel
+def _gather_codes(values: Floats, columns: Columns, out: Columns) -> None:
+    """Write the codes of columns, 0 for none."""
+    for i in range(columns.size):
+        code = values[columns[i]]
+        out[i] = int(code) if code > 0.0 else 0  # NaN is not above
 
 
 def _number(value: Any, name: str) -> float:

@@ -177,13 +177,7 @@ class Budget(Accounts):
         """Account of each column, `[C]`."""
         if self.by == "arm":
             return columns
-        accounts = np.zeros(columns.size, np.int64)
-        codes = None if self.by is None else attributes.values.get(self.by)
-        if codes is not None:
-            if self.by not in attributes.codes_of:
-                raise ValueError(f"attribute {self.by!r} holds numbers; accounts are named by strings")
-            ledger.accounts_of(codes, columns, accounts)
-        return accounts
+        return np.zeros(columns.size, np.int64) if self.by is None else attributes.codes(self.by, columns)
 
     def mask(self, state: BudgetState, request: Request) -> list[tuple[str, Mask]]:
         """Which candidates fit the limit (reason BUDGET_SPENT), and of them which fit its curve (PACED).

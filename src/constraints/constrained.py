@@ -49,10 +49,12 @@ class Constrained:
     Examples
     --------
     >>> from seedbed.bandits import Bandit, Thompson
-    >>> from seedbed.constraints.constrained import Constrained
-    >>> ranker = Constrained(Bandit(Thompson(), arms=["a", "b", "c"], seed=7))
-    >>> len(ranker.select(k=2, now=0.0).arms)
-    2
+    >>> from seedbed.constraints import Budget, Constrained, Eligibility, Floor
+    >>> bandit = Bandit(Thompson(), arms=["a", "b", "c"], seed=7)
+    >>> ranker = Constrained(bandit, [Eligibility(), Budget("exposures", limit=2, window=60.0), Floor(0.01)])
+    >>> decisions = [ranker.select(now=0.0) for _ in range(3)]
+    >>> [len(decision.arms) for decision in decisions], decisions[2].dropped
+    ([1, 1, 0], {'BUDGET_SPENT': 3})
     """
 
     def __init__(self, bandit: Bandit, constraints: Iterable[Constraint] = ()) -> None:
