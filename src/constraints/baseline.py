@@ -135,7 +135,7 @@ class Baseline(Constraint):
 
     def needed(self, state: BaselineState, k: int = 1) -> float:
         """Least lower bound that an arm must have to be one of k served now; 0 or less for any."""
-        return -self.surplus(state, k) / k
+        return 0.0 - self.surplus(state, k) / k
 
     def mask(self, state: AnyState, request: Request) -> list[tuple[str, Mask]]:
         """Which candidates are safe, `[C]`."""

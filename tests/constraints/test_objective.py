@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from scipy import stats
 
 from seedbed.bandits import Bandit, CheckpointError, Thompson
+from seedbed.bandits._random import uniform
 from seedbed.constraints import EpsilonConstraint, Objective, percentiles, scalarise
 from seedbed.constraints._rates import draw, name_key
 from seedbed.constraints.base import Precedence
@@ -79,6 +80,17 @@ def test_draws_do_not_depend_on_the_company(key, shuffled):
     mixed = two.rescore(two.init(6), other, np.zeros(6)) - 0.5
     skips = Objective({"skip": 1.0}).rescore(state, request, np.zeros(6))
     assert mixed.tolist() == pytest.approx((scores + skips)[order].tolist())
+
+
+def test_metrics_are_drawn_apart():
+    """From each other, and from the bandit's own draws, which are `uniform(key, uid, 0)`."""
+    columns, uids = np.arange(3), np.array([11, 12, 13], np.uint64)
+    rows = [[uniform(7, uid, 0) for uid in uids]]
+    for name in ("follow", "skip"):
+        out = np.empty(3)
+        draw(np.zeros((2, 3)), 0, columns, uids, 1.0, 1.0, 7, name_key(name), out)
+        rows.append((1 / (1 + np.exp(out))).tolist())  # 1 - theta = u under Beta(1, 1)
+    assert len({round(u, 9) for row in rows for u in row}) == 9
 
 
 def test_draws_follow_the_posterior():
