@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import conserving
 import numpy as np
 from rich.progress import track
 
@@ -57,6 +58,11 @@ def stops():
             [f"{rate:.0%}", f"{fired[:, :100].any(axis=1).mean():.2%}", f"{fired.any(axis=1).mean():.2%}", median]
         )
     return table(["rate", "stopped within 1,000 viewers", "within 2,000", "median viewers at the stop"], rows)
+
+
+def conservations():
+    """A baseline (alpha 5 %, delta 1 %) that is the best of ten arms: .5, .2 x 5, 0 x 4; 20,000 steps, seeds from 0."""
+    return table(conserving.HEAD, conserving.rows(200))
 
 
 def read_counts(name):
@@ -146,6 +152,7 @@ def merges():
 SECTIONS = {
     "Regret": regrets,
     "Stop-loss": stops,
+    "Conservative exploration": conservations,
     "Replay of production counts": counts_replays,
     "Crashes": kills,
     "Corruptions": corruptions,

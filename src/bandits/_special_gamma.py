@@ -95,7 +95,7 @@ def _tiny_upper(a: float, z: float, x: float) -> float:
 
 
 @kernel
-def _gamma_side(a: float, shift: float, log_peak: float) -> tuple[float, float, float]:
+def gamma_side(a: float, shift: float, log_peak: float) -> tuple[float, float, float]:
     """The log-density of ln X at `ln a + shift`, a tail over the density, and x.
 
     The tail is the one easily had: the upper one, or, with a minus sign, the lower one.
@@ -124,7 +124,7 @@ def gamma_log_density(a: float, z: float) -> float:
 @kernel
 def gamma_log_tails(a: float, z: float) -> tuple[float, float, float]:
     """`ln P(X <= e^z)`, `ln P(X > e^z)` and the log-density of ln X at z, X ~ Gamma(a)."""
-    log_density, tail, _ = _gamma_side(a, z - math.log(a), log_gamma_peak(a))
+    log_density, tail, _ = gamma_side(a, z - math.log(a), log_gamma_peak(a))
     log_tail = log_density + math.log(abs(tail))
     if tail < 0.0:
         return log_tail, log_complement(log_tail), log_density
@@ -158,7 +158,7 @@ def gamma_log_quantile(a: float, u: float) -> float:
     scale = min(1.0 / math.sqrt(a), 4.0)
     shift = _gamma_start(a, u)
     for _ in range(_MAX_STEPS):
-        log_density, tail, x = _gamma_side(a, shift, log_peak)
+        log_density, tail, x = gamma_side(a, shift, log_peak)
         log_tail = log_density + math.log(abs(tail))
         hazard = 1.0 / abs(tail)
         if (tail > 0.0) != upwards:

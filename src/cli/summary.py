@@ -59,7 +59,7 @@ def uplift(replay: Replay) -> float | None:
 def _uniform(replay: Replay) -> tuple[int, NDArray[np.int64]]:
     """The replay's budget, and its uniform allocation among the items."""
     budget, lengths = replay.allocator.config.budget, replay.queues.lengths
-    limit = int(lengths.sum()) if budget is None else budget.limit
+    limit = int(lengths.sum()) if budget is None else int(budget.limit)
     return limit, uniform_allocation(lengths, limit)
 
 

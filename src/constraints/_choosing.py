@@ -15,9 +15,10 @@ from ..bandits._random import uniform
 from ..bandits._ranking import Ranking
 from .base import Columns, Floats, Precedence, Request, Shares
 from .chain import Chain
+from .drawing import choose as draw_by_shares
+from .drawing import forced, members
 from .filling import fill
-from .simplex import choose as draw_by_shares
-from .simplex import constrained_shares, forced, guarantee, members
+from .simplex import constrained_shares, guarantee
 
 SCORE, DEMAND, FLOOR, SHARES, MIX = "SCORE", "DEMAND", "FLOOR", "SHARES", "MIX"
 SKIPPED = "SKIPPED"  # a mixture served nobody

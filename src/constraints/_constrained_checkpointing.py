@@ -11,17 +11,34 @@ from ..bandits import Bandit
 from ..bandits.checkpoint import Checkpoint, is_count, pack, require, take, unpack
 from .attributes import Attributes
 from .base import Constraint
+from .baseline import Baseline
 from .budget import Budget
 from .dual import DualPrice
 from .eligibility import Eligibility
+from .exposure import Cap, Floor
+from .fairness import FairShare
+from .frequency import FrequencyCap
+from .guardrail import Guardrail
+from .inequality import Concentration, HeadCap
 from .knapsack import Knapsack
+from .objective import EpsilonConstraint, Objective
+from .protected import Protected
+from .quality import Demotion, LowQuality
+from .slate import ExploreSlots, Slate
 from .value import Value
 
 if TYPE_CHECKING:
     from .constrained import Constrained
 
 KIND = "constrained"
-AnyConstraint = Annotated[Budget | DualPrice | Eligibility | Knapsack | Value, Field(discriminator="kind")]
+AnyConstraint = Annotated[
+    (
+        Baseline | Budget | Cap | Concentration | Demotion | DualPrice | Eligibility | EpsilonConstraint | ExploreSlots
+        | FairShare | Floor | FrequencyCap | Guardrail | HeadCap | Knapsack | LowQuality | Objective | Protected
+        | Slate | Value
+    ),
+    Field(discriminator="kind"),
+]  # fmt: skip
 
 
 def save(constrained: Constrained) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..bandits._inputs import checked_float
+from ..bandits._numba import kernel
 from ..bandits.checkpoint import require, take
 
 Columns = NDArray[np.int64]
@@ -25,6 +27,7 @@ class Attributes:
         self.capacity = capacity
         self.values: dict[str, Floats] = {}
         self.codes_of: dict[str, dict[str, int]] = {}  # of the attributes that hold names
+        self.version = 0  # of the values: another one after every change, so that what is derived from them can be kept
 
     def checked(self, values: Mapping[str, Any], size: int) -> dict[str, list[Any]]:
         """Return values for `size` arms, one for all or one each, checked; nothing is set.
@@ -56,6 +59,7 @@ class Attributes:
 
     def set(self, columns: Columns, checked: Mapping[str, list[Any]]) -> None:
         """Give columns their values, from `checked`."""
+        self.version += 1
         for name, given in checked.items():
             if not given:
                 continue
@@ -78,6 +82,7 @@ class Attributes:
 
     def forget(self, columns: Columns) -> None:
         """Take the values of columns that other arms own now."""
+        self.version += 1
         for values in self.values.values():
             values[columns] = np.nan
 
@@ -101,9 +106,9 @@ class Attributes:
         if values is None or name in self.codes_of:
             state = "holds names" if name in self.codes_of else "was never given"
             raise ValueError(f"attribute {name!r} {state}; give numbers with `describe(ids, {name}=...)`")
-        found: Floats = values[columns]
-        if np.isnan(found).any():
-            missing = int(np.isnan(found).sum())
+        found = np.empty(columns.size)
+        missing = _gather(values, columns, found)
+        if missing:
             raise ValueError(f"{missing} of the candidates have no {name!r}; give it with `describe(ids, {name}=...)`")
         return found
 
@@ -115,12 +120,14 @@ class Attributes:
         ValueError
             Where the attribute holds numbers.
         """
+        codes = np.zeros(columns.size, np.int64)
         values = self.values.get(name)
         if values is None:
-            return np.zeros(columns.size, np.int64)
+            return codes
         if name not in self.codes_of:
             raise ValueError(f"attribute {name!r} holds numbers; groups are named by strings")
-        return np.nan_to_num(values[columns]).astype(np.int64)
+        _gather_codes(values, columns, codes)
+        return codes
 
     def save(self, columns: int) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """Return plain values and arrays of a checkpoint."""
@@ -154,6 +161,24 @@ class Attributes:
             require(in_range, f"attribute {name!r} has a value without a name")
             attributes.codes_of[name] = {value: 1 + i for i, value in enumerate(given)}
         return attributes
+
+
+@kernel
+def _gather(values: Floats, columns: Columns, out: Floats) -> int:
+    """Write the values of columns; return how many have none."""
+    missing = 0
+    for i in range(columns.size):
+        out[i] = values[columns[i]]
+        missing += math.isnan(out[i])
+    return missing
+
+
+@kernel
+def _gather_codes(values: Floats, columns: Columns, out: Columns) -> None:
+    """Write the codes of columns, 0 for none."""
+    for i in range(columns.size):
+        code = values[columns[i]]
+        out[i] = int(code) if code > 0.0 else 0  # NaN is not above
 
 
 def _number(value: Any, name: str) -> float:

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cached_property
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -182,6 +183,13 @@ class Constraint(BaseModel):
         """Names of the metrics that it reads from feedback."""
         return ()
 
+    @cached_property
+    def arm_fields(self) -> frozenset[str]:
+        """Names of the arrays of a state whose last axis is that of the arms."""
+        one, two = self.init(1), self.init(2)
+        names = (name for name in one._fields if getattr(one, name).shape != getattr(two, name).shape)
+        return frozenset(names) - self.loose
+
     def init(self, capacity: int) -> AnyState:
         """Make a state for `capacity` arms, in which nothing has happened."""
         raise NotImplementedError
@@ -230,13 +238,17 @@ class Constraint(BaseModel):
     def observe(self, state: AnyState, event: Exposure | Feedback) -> None:
         """Take note of what was served or came back. Must not fail."""
 
+    def refund(self, state: AnyState, number: int, columns: Columns | None = None) -> float:
+        """Give back what a decision holds, as it was not shown: all, or what it holds for some columns; how much."""
+        return 0.0
+
     def report(self, state: AnyState, attributes: Attributes) -> dict[str, Any]:
         """How it stands, as plain values."""
         return {}
 
     def save(self, state: AnyState, columns: int) -> dict[str, NDArray[Any]]:
         """Return the arrays of a state, those of arms cut to `columns`."""
-        arms = arm_fields(self)
+        arms = self.arm_fields
         return {
             name: np.ascontiguousarray(array[..., :columns]) if name in arms else array.copy()
             for name, array in state._asdict().items()
@@ -270,22 +282,9 @@ class Constraint(BaseModel):
             require(is_number, f"array {name!r} of {self.name!r} is not finite")
 
 
-_ARM_FIELDS: dict[type[Constraint], frozenset[str]] = {}  # by class: looked for once
-
-
-def arm_fields(constraint: Constraint) -> frozenset[str]:
-    """Names of the arrays of a state whose last axis is that of the arms."""
-    known = _ARM_FIELDS.get(type(constraint))
-    if known is None:
-        one, two = constraint.init(1), constraint.init(2)
-        names = (name for name in one._fields if getattr(one, name).shape != getattr(two, name).shape)
-        known = _ARM_FIELDS[type(constraint)] = frozenset(names) - constraint.loose
-    return known
-
-
 def capacity_of(constraint: Constraint, state: AnyState) -> int:
     """Number of arms that a state has room for; -1 where it keeps nothing of arms."""
-    for name in arm_fields(constraint):
+    for name in constraint.arm_fields:
         return int(getattr(state, name).shape[-1])
     return -1
 
@@ -295,7 +294,7 @@ def grown(constraint: Constraint, state: AnyState, capacity: int) -> AnyState:
     if capacity_of(constraint, state) in (-1, capacity):
         return state
     fresh = constraint.init(capacity)
-    arms = arm_fields(constraint)
+    arms = constraint.arm_fields
     for name, array in state._asdict().items():
         if name in arms:
             getattr(fresh, name)[..., : array.shape[-1]] = array
@@ -305,5 +304,5 @@ def grown(constraint: Constraint, state: AnyState, capacity: int) -> AnyState:
 def forget(constraint: Constraint, state: AnyState, columns: Columns) -> None:
     """Bring columns to their beginning: other arms own them now."""
     fresh = constraint.init(1)
-    for name in arm_fields(constraint):
+    for name in constraint.arm_fields:
         getattr(state, name)[..., columns] = getattr(fresh, name)

@@ -1,41 +1,72 @@
-"""Budget: an amount that is reserved before it is spent, so that it can never be overspent."""
+"""Budget: units of a resource that are reserved before they are spent, so that no account is ever overspent."""
 
-import math
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from . import _ledger as ledger
+from ._accounts import Accounts, Seconds
+from ._budget_state import MOST, BudgetState, check_state, first_known, fresh_book, packed, room_for
+from .attributes import Attributes
+from .base import Exposure, Feedback, Limits, Mask, Precedence, Request
+
+Columns = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+_ONE_ACCOUNT = np.zeros(1, np.int64)
+_EVERY_COLUMN = np.empty(0, np.int64)
 
 
-class BudgetState(NamedTuple):
-    """Spending of one budget.
+class Budget(Accounts):
+    """At most `limit` units of a resource in each account, whatever the order of what happens.
 
-    counts: int64 `[3]`: index of the current window; spent and reserved in it; spent beyond what was reserved and
-    available, ever.
-    """
+    An exposure reserves its largest cost on its account when it is served, and is not served where that does not fit.
+    What comes later only gives back: the cost that is told, an expiry, a refund; and only to the window from which it
+    was taken. So `spent + reserved <= limit` always holds while no exposure costs more than was reserved for it. What
+    does, and what was reported after it was released, is counted too; beyond the limit it is noted as overrun.
 
-    counts: NDArray[np.int64]
-
-
-_WINDOW, _SPENT, _OVERRUN = 0, 1, 2
-_LARGEST = 2**53
-
-
-class Budget(BaseModel):
-    """At most `limit` units of a resource, ever or in each window of time.
-
-    A unit counts as spent from the moment when it is reserved. It becomes available again only by `release`, the
-    statement that it will not be spent; nothing expires by itself: what is reported late was spent all the same.
+    Several resources and several levels are several budgets in one chain: an arm is served where all of them have room.
 
     Parameters
     ----------
     resource
-        What is spent; a name for reports.
+        What is spent: the name of a cost in feedback.
     limit
-        Units, >= 0.
+        Units, >= 0. Whole numbers are exact up to 2**53; fractions are rounded as floats are, so count money in cents.
     window
-        Seconds after which the limit starts afresh, at multiples of itself; None for never.
+        Seconds after which each account starts afresh, at multiples of itself; None for never.
+    by
+        None for one account; an attribute of arms that holds names ("creator", "session") for an account for each of
+        its values, where arms without one share an account; or "arm".
+    cost
+        Largest cost of one exposure: a number, or an attribute of arms that holds numbers, >= 0.
+    per
+        "exposure": the cost is spent when the arm is served. "feedback": it is reserved then; feedback of that resource
+        tells what it was, and the rest is given back. "reward": as "feedback", the cost being `cost` times the reward.
+        Feedback is matched by the decision's number, else to the oldest exposure of the arm whose cost is awaited; a
+        second cost of one decision's arm is added to the first.
+    rate
+        Units that come back each second, up to `limit`: a token bucket, of which `limit` is the burst. None for none.
+        Then `limit + rate * t` bounds what is spent by time t. Not together with `window`.
+    curve
+        Share of the limit that may be used by the time: at the start of a window, at its end and at equal distances
+        between; linear in between. `(0.0, 1.0)` spends evenly. None for no pacing.
+    expiry
+        Seconds after which an exposure is settled: refunds and feedback do not change it any more. The latest 2**18
+        exposures are remembered; older ones are settled as spent.
+    expired
+        What a reservation is that expires: "spent", as what is reported late was spent all the same, so that late
+        feedback changes nothing; or "released", and then late costs are charged, to the limit and beyond.
+    leased
+        Whether only units that were granted (`grant`) are used: a replica's share of the limit. With one account alone.
+
+    References
+    ----------
+    .. [1] A. Badanidiyuru, R. Kleinberg and A. Slivkins (2018), "Bandits with Knapsacks", Journal of the ACM 65.
+    .. [2] M. Bernasconi et al. (2023), "Bandits with Replenishable Knapsacks: the Best of Both Worlds",
+       arXiv:2306.08470.
 
     Examples
     --------
@@ -45,84 +76,246 @@ class Budget(BaseModel):
     >>> budget.reserve(state, 70)
     >>> budget.release(state, 20)
     >>> budget.available(state)
-    50
+    50.0
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     kind: Literal["budget"] = "budget"
-    resource: str = "exposures"
-    limit: Annotated[int, Field(ge=0, lt=2**53)]
-    window: Annotated[float, Field(gt=0.0, allow_inf_nan=False)] | None = None
+    cost: Annotated[float, Field(ge=0.0, lt=2**53)] | str = 1.0
+    per: Literal["exposure", "feedback", "reward"] = "exposure"
+    expiry: Seconds = 600.0
+    expired: Literal["spent", "released"] = "spent"
+
+    precedence: ClassVar[Precedence] = Precedence.CAP
+    relaxable: ClassVar[bool] = False
+    loose: ClassVar[frozenset[str]] = frozenset({"accounts", "reservations", "numbers"})
 
     def __init__(self, resource: str = "exposures", **fields: Any) -> None:
-        super().__init__(resource=resource, **fields)
+        super().__init__(**{"resource": resource, **fields})
 
-    def init(self) -> BudgetState:
+    @property
+    def name(self) -> str:
+        """The resource and the level."""
+        return f"budget:{self.resource}" + (f":{self.by}" if self.by else "")
+
+    @property
+    def resources_read(self) -> tuple[str, ...]:
+        """The resource, where its costs come with feedback."""
+        return (self.resource,) if self.per == "feedback" else ()
+
+    # state
+
+    def init(self, capacity: int = 0) -> BudgetState:
         """Make a state with nothing spent."""
-        return BudgetState(np.array([0 if self.window is None else -_LARGEST, 0, 0]))
+        by_arm = self.by == "arm"
+        return BudgetState(
+            accounts=fresh_book(0 if by_arm else 1, self._beginning),
+            arms=np.concatenate(
+                [np.zeros((ledger.BOOK, capacity)), fresh_book(capacity, self._beginning)[: 5 * by_arm]]
+            ),
+            reservations=np.zeros((9, 0)),
+            numbers=np.zeros(0, np.int64),
+            clock=np.array([ledger.UNKNOWN, 0.0 if self.window is None else ledger.UNKNOWN, 0.0, 0.0, 0.0, 0.0]),
+        )
 
-    def window_at(self, now: float) -> int:
-        """Index of the window that holds a time in seconds.
+    def fit(self, state: BudgetState, capacity: int, attributes: Attributes, now: float) -> BudgetState:
+        """Make room for accounts and exposures, and bring the state to the time.
 
         Raises
         ------
         ValueError
             For a time so far off that windows cannot be told apart there.
         """
-        if self.window is None:
-            return 0
-        if not abs(now / self.window) < _LARGEST:
-            raise ValueError(f"now = {now} is too far from 0 for windows of {self.window} s; pass seconds")
-        return math.floor(now / self.window)
+        by_arm = self.by == "arm"
+        if state.arms.shape[1] != capacity:
+            state = super().fit(state, capacity, attributes, now)
+        size = attributes.size(self.by) if self.by and not by_arm else 0
+        state = room_for(state, size, capacity, self._beginning)
+        self._enter(state, now)
+        return state
 
-    def advance(self, state: BudgetState, window: int) -> bool:
-        """Enter a window (from `window_at`); say whether it is a new one, in which nothing is spent yet."""
-        if window <= state.counts[_WINDOW]:
-            return False
-        state.counts[_WINDOW] = window
-        state.counts[_SPENT] = 0
-        return True
+    @property
+    def _beginning(self) -> float:
+        """Window or time of an account that was never used."""
+        return 0.0 if self.window is None and self.rate is None else ledger.UNKNOWN
 
-    def available(self, state: BudgetState) -> int:
-        """Units that may still be reserved in the current window."""
-        return max(0, self.limit - int(state.counts[_SPENT]))
+    @property
+    def _forgets_windows(self) -> bool:
+        """Whether nothing can change an exposure of a window that is over."""
+        return self.per == "exposure" and self.window is not None
 
-    def spent(self, state: BudgetState) -> int:
-        """Units spent or reserved in the current window."""
-        return int(state.counts[_SPENT])
+    def _enter(self, state: BudgetState, now: float) -> None:
+        is_first = state.clock[ledger.NOW] == ledger.UNKNOWN
+        if now > state.clock[ledger.NOW]:
+            super()._enter(state, now)
+            if is_first:
+                expires = now if self._forgets_windows else now + self.expiry
+                first_known(state, now, expires, is_bucket=self.rate is not None)
+            self._settle(state, now)
 
-    def overrun(self, state: BudgetState) -> int:
-        """Units that were spent without a reservation when none was available, ever."""
-        return int(state.counts[_OVERRUN])
+    def _settle(self, state: BudgetState, at: float) -> None:
+        book, is_released = self._book(state), self.expired == "released"
+        ledger.settle(book, state.reservations, state.clock, float(at), is_released, self._bound(state), self._rate)
 
-    def reserve(self, state: BudgetState, amount: int) -> None:
-        """Set units apart before they are spent.
+    def save(self, state: BudgetState, columns: int) -> dict[str, NDArray[Any]]:
+        """Return the arrays of a state, those of arms cut to `columns`."""
+        return packed(state, columns)
+
+    def check_state(self, state: BudgetState) -> None:
+        """Refuse a loaded state that contradicts itself."""
+        check_state(state, self.name)
+
+    # deciding
+
+    def _terms(self, state: BudgetState, request: Request) -> tuple[Columns, Floats]:
+        """Account and cost of each candidate, `[C]`, or `[1]` for all."""
+        costs = request.numbers(self.cost) if isinstance(self.cost, str) else np.array([self.cost])
+        if self.by is None:
+            return _ONE_ACCOUNT, costs
+        return self._accounts(request.columns, request.attributes), costs
+
+    def _accounts(self, columns: Columns, attributes: Attributes) -> Columns:
+        """Account of each column, `[C]`."""
+        if self.by == "arm":
+            return columns
+        return np.zeros(columns.size, np.int64) if self.by is None else attributes.codes(self.by, columns)
+
+    def mask(self, state: BudgetState, request: Request) -> list[tuple[str, Mask]]:
+        """Which candidates fit the limit (reason BUDGET_SPENT), and of them which fit its curve (PACED).
 
         Raises
         ------
         ValueError
-            For more than is available, or a negative amount. Nothing was reserved.
+            Where a candidate's cost is negative or not known.
         """
-        if not 0 <= amount <= self.available(state):
-            raise ValueError(
-                f"cannot reserve {amount} {self.resource}: {self.available(state)} of {self.limit} are available"
-            )
-        state.counts[_SPENT] += amount
+        if not request.columns.size:
+            return []
+        bound, paced, rate = self._bound(state), self._paced(state), self._rate
+        if self.by is None and not isinstance(self.cost, str) and self.spent(state) + self.cost <= paced:
+            return []
+        accounts, costs = self._terms(state, request)
+        keep = np.empty((2, request.columns.size), np.bool_)
+        found = ledger.affordable(self._book(state), accounts, costs, state.clock, bound, paced, rate, keep)
+        if found & 4:
+            raise ValueError(f"{self.cost} = {costs.min()} of a candidate is a negative cost of {self.resource}")
+        return [(reason, keep[i]) for i, reason in enumerate(("BUDGET_SPENT", "PACED")) if found >> i & 1]
 
-    def release(self, state: BudgetState, amount: int) -> None:
-        """Give back units, reserved in the current window, that will not be spent.
+    def limits(self, state: BudgetState, request: Request) -> Limits | None:
+        """Room of each account, which the arms of a slate share; None where it is enough for any slate."""
+        if request.k <= 1 or not request.columns.size or self.by == "arm":  # an arm stands in a slate once
+            return None
+        accounts, costs = self._terms(state, request)
+        paced = self._paced(state)
+        if not ledger.is_tight(self._book(state), accounts, costs, state.clock, paced, self._rate, request.k):
+            return None
+        size = request.columns.size
+        if accounts.size == 1 and size != 1:
+            groups, upper = np.zeros(size, np.int64), self._rooms(state, accounts)
+        elif state.accounts.shape[1] <= 4 * size:
+            groups, upper = accounts, self._rooms(state, np.arange(state.accounts.shape[1]))
+        else:
+            _, first, groups = np.unique(accounts, return_index=True, return_inverse=True)
+            upper = self._rooms(state, accounts[first])
+        amounts = costs if costs.size == size else np.full(size, costs[0])
+        return Limits(groups, amounts, np.maximum(upper, 0.0), np.zeros(upper.size), relaxable=False)
+
+    def _rooms(self, state: BudgetState, accounts: Columns) -> Floats:
+        return self._paced(state) - self._usage(state, accounts)
+
+    # learning
+
+    def check(self, state: BudgetState, feedback: Feedback) -> None:
+        """Refuse costs that are negative or infinite; NaN stands for one that is not told.
 
         Raises
         ------
         ValueError
-            For more than was reserved, or a negative amount. Nothing was released.
+            Then nothing has changed.
         """
-        if not 0 <= amount <= state.counts[_SPENT]:
-            raise ValueError(f"cannot release {amount} {self.resource}: {self.spent(state)} were reserved")
-        state.counts[_SPENT] -= amount
+        for resource in self.resources_read:
+            costs = feedback.costs.get(resource, np.empty(0))
+            wrong = np.flatnonzero((costs < 0.0) | np.isinf(costs))
+            if wrong.size:
+                i = int(wrong[0])
+                raise ValueError(f"costs[{i}] = {costs[i]} of {resource} is not a number of units, 0 or more")
 
-    def charge(self, state: BudgetState, amount: int) -> None:
-        """Count units that were spent without a reservation; what exceeds the limit is noted as overrun."""
-        state.counts[_OVERRUN] += max(0, amount - self.available(state))
-        state.counts[_SPENT] += amount
+    def observe(self, state: BudgetState, event: Exposure | Feedback) -> None:
+        """Reserve or spend what was served; settle what feedback tells the cost of."""
+        if isinstance(event, Exposure):
+            self._spend(state, event)
+        elif self.per != "exposure":
+            self._settle(state, event.at)
+            if self.per == "reward":
+                self._commit(state, event, np.maximum(event.rewards, 0.0))
+            elif self.resource in event.costs:
+                self._commit(state, event, event.costs[self.resource])
+
+    def _spend(self, state: BudgetState, event: Exposure) -> None:
+        columns, attributes = event.columns, event.request.attributes
+        if not columns.size:
+            return
+        costs = attributes.numbers(self.cost, columns) if isinstance(self.cost, str) else np.array([self.cost])
+        ledger.spend(
+            self._book(state),
+            state.reservations,
+            state.numbers,
+            state.clock,
+            state.arms,
+            self._accounts(columns, attributes),
+            columns,
+            costs,
+            event.number,
+            self._expires(state),
+            ledger.SPENT if self.per == "exposure" else ledger.OPEN,
+            MOST,
+            self._bound(state),
+            self._rate,
+        )
+
+    def _expires(self, state: BudgetState) -> float:
+        now = float(state.clock[ledger.NOW])
+        if now == ledger.UNKNOWN:
+            return -ledger.UNKNOWN
+        end = now + self.expiry
+        if self.window is not None and self._forgets_windows:
+            end = min(end, (float(state.clock[ledger.WINDOW]) + 1.0) * self.window)
+        return end
+
+    def _commit(self, state: BudgetState, event: Feedback, values: Floats) -> None:
+        told = np.flatnonzero(~np.isnan(values))
+        columns, values = event.columns[told], np.ascontiguousarray(values[told])
+        slots = np.empty(told.size, np.int64)
+        if event.number is None:
+            order = np.argsort(columns, kind="stable")
+            ledger.find_oldest(state.reservations, state.clock, state.arms, columns, order, slots)
+        else:
+            ledger.find(state.reservations, state.numbers, state.clock, state.arms, event.number, columns, slots)
+        ledger.commit(
+            self._book(state),
+            state.reservations,
+            state.clock,
+            state.arms,
+            slots,
+            columns,
+            values,
+            self.per == "reward",
+            self.expired == "released",
+            self._bound(state),
+            self._rate,
+        )
+
+    def refund(self, state: BudgetState, number: int, columns: Columns | None = None) -> float:
+        """Give back what a decision's exposures hold, as they were not shown: all, or those of some columns.
+
+        Returns
+        -------
+        float
+            Units that they held; 0 for what was refunded before, or is settled. What was taken from a window that is
+            over is not given to the present one.
+        """
+        book, bound = self._book(state), self._bound(state)
+        if columns is not None and not columns.size:
+            return 0.0
+        meant = _EVERY_COLUMN if columns is None else columns
+        ring, clock, arms = state.reservations, state.clock, state.arms
+        units: float = ledger.give_back(book, ring, state.numbers, clock, arms, number, meant, bound, self._rate)
+        return units

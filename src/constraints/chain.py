@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,9 @@ from ..bandits.errors import CheckpointError
 from .attributes import Attributes
 from .base import Columns, Constraint, Exposure, Feedback, Floats, Limits, Mask, Request, Shares, forget
 
-_HOOKS = ("fit", "mask", "price", "rescore", "mix", "shares", "demands", "limits", "check", "observe")
+Kind = TypeVar("Kind", bound=Constraint)
+
+_HOOKS = ("fit", "mask", "price", "rescore", "mix", "shares", "demands", "limits", "check", "observe", "refund")
 
 
 class Masked(NamedTuple):
@@ -174,6 +176,15 @@ class Chain:
         """Tell all members."""
         for i in self._who["observe"]:
             self.members[i].observe(self.states[i], event)
+
+    def refund(self, number: int, columns: Columns | None) -> dict[str, float]:
+        """Let all members give back what a decision holds; how much, by name."""
+        return {self.labels[i]: self.members[i].refund(self.states[i], number, columns) for i in self._who["refund"]}
+
+    def of_type(self, sort: type[Kind]) -> list[tuple[Kind, Any]]:
+        """Members of a class, with their states."""
+        pairs = zip(self.members, self.states, strict=True)
+        return [(member, state) for member, state in pairs if isinstance(member, sort)]
 
     def report(self, attributes: Attributes) -> dict[str, dict[str, Any]]:
         """How each member stands, by its name."""

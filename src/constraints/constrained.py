@@ -3,41 +3,32 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, Self
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..bandits import Bandit, Decision, _updating
-from ..bandits._deciding import checked_k, count
-from ..bandits._inputs import checked_at, checked_float, checked_floats, checked_int, checked_now
-from ..bandits._random import ArmId, fold_in
-from ..bandits._ranking import Ranking, check_ranks, uids_of
+from ..bandits._deciding import count
+from ..bandits._inputs import checked_at, checked_int, checked_now
+from ..bandits._random import ArmId
+from ..bandits._ranking import check_ranks
 from ..bandits._table import EVENTS, columns_of
 from ..bandits.arms import Offer, checked_candidates, checked_id, checked_ids
 from . import _constrained_checkpointing
+from ._asking import Asked, masked, peeked, query
 from ._choosing import NOTHING, Choice, Terms, choose
 from ._propensities import EXACT, RuleChances, chances_of, estimated_chances, exact_chances
 from ._refreshed import Refreshed
+from ._told import EPOCH, checked_costs, checked_metrics, checked_viewer, number_of, spread
 from .attributes import Attributes
-from .base import Constraint, Exposure, Feedback, Floats, Request
-from .chain import Chain
+from .base import Constraint, Exposure, Feedback, Floats
+from .budget import Budget
+from .chain import Chain, Kind
+from .eligibility import Eligibility
 
 _NAN = float("nan")
-_EPOCH = 2**40  # numbers of decisions of one epoch
-_EMPTY: Mapping[str, Any] = {}
-
-
-class _Asked(NamedTuple):
-    """A request under the masks: what is left of it, and what was dropped and relaxed."""
-
-    request: Request
-    ranking: Ranking
-    ids: Sequence[ArmId]
-    handles: NDArray[np.int64]
-    dropped: dict[str, int]
-    relaxed: list[str]
 
 
 class Constrained:
@@ -58,10 +49,12 @@ class Constrained:
     Examples
     --------
     >>> from seedbed.bandits import Bandit, Thompson
-    >>> from seedbed.constraints.constrained import Constrained
-    >>> ranker = Constrained(Bandit(Thompson(), arms=["a", "b", "c"], seed=7))
-    >>> len(ranker.select(k=2, now=0.0).arms)
-    2
+    >>> from seedbed.constraints import Budget, Constrained, Eligibility, Floor
+    >>> bandit = Bandit(Thompson(), arms=["a", "b", "c"], seed=7)
+    >>> ranker = Constrained(bandit, [Eligibility(), Budget("exposures", limit=2, window=60.0), Floor(0.01)])
+    >>> decisions = [ranker.select(now=0.0) for _ in range(3)]
+    >>> [len(decision.arms) for decision in decisions], decisions[2].dropped
+    ([1, 1, 0], {'BUDGET_SPENT': 3})
     """
 
     def __init__(self, bandit: Bandit, constraints: Iterable[Constraint] = ()) -> None:
@@ -125,16 +118,14 @@ class Constrained:
             As `Bandit.select`. Nothing has changed.
         """
         ids = None if candidates is None else checked_candidates(candidates)
-        seen = _checked_viewer(viewer)
+        seen = checked_viewer(viewer)
         with self._lock, self.bandit._lock:
             bandit, chain = self.bandit, self._chain
-            present, time = self._times(now)
-            offered, contexts, k = self._offered(ids, k, context)
+            wanted = query(self, ids, k, context, now, seen)
             if bandit._is_timed:
-                _updating.advance(bandit, time)
-            self._fit(present)
-            key = fold_in(bandit._base, int(bandit._counter[0]))
-            asked = self._asked(chain, offered, contexts, k, key, present, time, seen)
+                _updating.advance(bandit, wanted.time)
+            self._fit(wanted.present)
+            asked = masked(self, chain, wanted)
             choice, chances, method = NOTHING, None, EXACT
             if asked.request.k:
                 terms = Terms(chain, asked.request, asked.ranking)
@@ -143,16 +134,15 @@ class Constrained:
                 if propensities:
                     chances, method = chances_of(terms, rule)
                 method = rule.method or method
-            dropped = asked.dropped
             if choice.positions.size < asked.request.k:
-                dropped[choice.short] = asked.request.columns.size - choice.positions.size
+                asked.dropped[choice.short] = asked.request.columns.size - choice.positions.size
             number = count(bandit._counter, 1)
-            decision = self._decision(number, key, asked, choice, chances, method)
+            decision = self._decision(number, wanted.key, asked, choice, chances, method)
             if now is not None:
-                bandit._now = present
+                bandit._now = wanted.present
             if pending and choice.positions.size:
-                bandit._show(decision.rows, time)
-            chain.observe(Exposure(bandit.epoch * _EPOCH + number, asked.request, choice.positions))
+                bandit._show(decision.rows, wanted.time)
+            chain.observe(Exposure(bandit.epoch * EPOCH + number, asked.request, choice.positions))
             return decision
 
     def propensities(
@@ -176,9 +166,9 @@ class Constrained:
             As `Bandit.propensities`, and where there is no exact answer and no number of draws was given.
         """
         ids = None if candidates is None else checked_candidates(candidates)
-        seen = _checked_viewer(viewer)
+        seen = checked_viewer(viewer)
         with self._lock, self.bandit._lock:
-            terms, kept, size = self._peeked(ids, k, context, now, seen)
+            terms, kept, size = peeked(self, ids, k, context, now, seen)
             out = np.zeros(size)
             if terms is None:
                 return out
@@ -205,86 +195,16 @@ class Constrained:
     ) -> Floats:
         """Score of each candidate at the decision that comes next, `[C]`, priced; -inf where it may not be served."""
         ids = None if candidates is None else checked_candidates(candidates)
-        seen = _checked_viewer(viewer)
+        seen = checked_viewer(viewer)
         with self._lock, self.bandit._lock:
-            terms, kept, size = self._peeked(ids, 1, context, now, seen)
+            terms, kept, size = peeked(self, ids, 1, context, now, seen)
             out = np.full(size, -np.inf)
             if terms is not None:
                 out[kept] = terms.scores_of(np.arange(kept.size))
             return out
 
-    def _peeked(
-        self, ids: list[ArmId] | None, k: int, context: Any, now: float | None, viewer: Mapping[str, Any]
-    ) -> tuple[Terms | None, NDArray[np.int64], int]:
-        """Terms of a request that is only looked at, places of the eligible among all candidates, and their number."""
-        present, time = self._times(now)
-        given = list(self.bandit._arms.handle_of) if ids is None else ids
-        offered, contexts, k = self._offered(given, k, context)
-        chain = self._chain.twin()
-        self._fit()
-        chain.fit(self.bandit._uids.size, self._attributes, present)
-        key = fold_in(self.bandit._base, int(self.bandit._counter[0]))
-        asked = self._asked(chain, offered, contexts, k, key, present, time, viewer)
-        place = {id: i for i, id in enumerate(given)}
-        kept = np.array([place[id] for id in asked.ids], np.int64)
-        terms = Terms(chain, asked.request, asked.ranking) if asked.request.k else None
-        return terms, kept, len(given)
-
-    def _times(self, now: float | None) -> tuple[float, float]:
-        """The present, -inf where none is known, and the time that the bandit is asked at, NaN for its latest."""
-        latest = self.bandit._now
-        if now is None:
-            return -np.inf if latest is None else latest, _NAN
-        checked = checked_now(now, latest)
-        return checked, checked
-
-    def _offered(self, ids: list[ArmId] | None, k: int, context: Any) -> tuple[Offer, Floats | None, int]:
-        """Candidates that are not paused, their contexts, and the arms wanted of them."""
-        bandit = self.bandit
-        offered = bandit._arms.live(bandit._lock, bandit._version) if ids is None else bandit._arms.offered(ids)
-        size = offered.handles.size
-        wanted = min(checked_k(k, size + offered.dropped), size)
-        contexts = _updating.checked_contexts(bandit, context, size + offered.dropped)
-        return offered, None if contexts is None else offered.rows_of(contexts), wanted
-
-    def _asked(
-        self,
-        chain: Chain,
-        offered: Offer,
-        contexts: Floats | None,
-        k: int,
-        key: int,
-        present: float,
-        time: float,
-        viewer: Mapping[str, Any],
-    ) -> _Asked:
-        """What is left of a request under the masks."""
-        ranking = Ranking(self.bandit, offered.handles, offered.version, contexts, key, time)
-        columns, uids = self._names(offered)
-        request = Request(columns, uids, k, present, key, viewer, self._attributes, ranking.means)
-        masked = chain.mask(request)
-        dropped = {"paused": offered.dropped} if offered.dropped else {}
-        if not masked.dropped:
-            return _Asked(request, ranking, offered.ids, offered.handles, dropped, masked.relaxed)
-        kept = np.flatnonzero(masked.keep)
-        ranking = ranking.among(kept)
-        ids = [offered.ids[i] for i in kept.tolist()]
-        request = Request(
-            columns[kept], uids[kept], min(k, kept.size), present, key, viewer, self._attributes, ranking.means
-        )
-        return _Asked(request, ranking, ids, offered.handles[kept], dropped | masked.dropped, masked.relaxed)
-
-    def _names(self, offered: Offer) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
-        """Columns and uids of candidates; those of all arms are looked up once."""
-        if self._live is None or self._live[0] is not offered:
-            names = columns_of(offered.handles), uids_of(self.bandit, offered.handles)
-            if offered.version < 0.0:
-                return names
-            self._live = (offered, *names)
-        return self._live[1:]
-
     def _decision(
-        self, number: int, key: int, asked: _Asked, choice: Choice, chances: Floats | None, method: str
+        self, number: int, key: int, asked: Asked, choice: Choice, chances: Floats | None, method: str
     ) -> Decision:
         bandit = self.bandit
         positions = choice.positions.tolist()
@@ -344,14 +264,13 @@ class Constrained:
         """
         ids = checked_ids(arm, "arm", ordered=True) if _updating.is_batch(arm) else [checked_id(arm, "arm")]
         size = len(ids)
-        costs = self._checked_costs(cost, size)
-        measured = self._checked_metrics(metrics, size)
+        costs, measured = checked_costs(self._chain, cost, size), checked_metrics(self._chain, metrics, size)
         with self._lock, self.bandit._lock:
             bandit = self.bandit
-            number = self._number_of(decision)
+            number = None if decision is None else number_of(bandit, decision)
             self._fit()
             columns = columns_of(bandit._arms.handles(ids))
-            rewards, weights = _spread(reward, "reward", size), _spread(weight, "weight", size)
+            rewards, weights = spread(reward, "reward", size), spread(weight, "weight", size)
             latest = -np.inf if bandit._now is None else bandit._now
             if at is not None:
                 checked_at(at, size, bandit._now)
@@ -361,35 +280,26 @@ class Constrained:
             bandit.update(arm, reward, weight, context, at, propensity)
             self._chain.observe(feedback)
 
-    def _checked_costs(self, cost: Any, size: int) -> dict[str, Floats]:
-        if cost is None:
-            return {}
-        resources = self._chain.resources_read
-        if not isinstance(cost, Mapping):
-            if len(resources) != 1:
-                known = f"{sorted(resources)}" if resources else "none"
-                raise ValueError(f"cost = {cost!r:.40}: of which resource? pass a map; those that are read are {known}")
-            cost = {next(iter(resources)): cost}
-        return _checked_values(cost, resources, "cost", "resource", size, least=0.0)
+    def refund(
+        self, decision: Decision | tuple[str, int, int], arms: Iterable[ArmId] | None = None
+    ) -> dict[str, float]:
+        """Give back what a decision was charged, as it was not shown: all of it, or that of some of its arms.
 
-    def _checked_metrics(self, metrics: Mapping[str, Any] | None, size: int) -> dict[str, Floats]:
-        if metrics is None:
-            return {}
-        return _checked_values(metrics, self._chain.metrics_read, "metrics", "metric", size, least=-np.inf)
+        Returns
+        -------
+        dict of float
+            Units given back by each budget, by its name: 0 for what was given back before, or is settled.
 
-    def _number_of(self, decision: Any) -> int | None:
-        """Number of a decision of this bandit, growing over its epochs."""
-        if decision is None:
-            return None
-        id = decision.decision_id if isinstance(decision, Decision) else decision
-        if not (isinstance(id, tuple | list) and len(id) == 3):
-            raise ValueError(f"decision = {decision!r:.80} is neither a Decision nor its id (replica, epoch, n)")
-        replica, epoch, number = id
-        if replica != self.bandit.replica:
-            raise ValueError(f"decision {id} was made by replica {replica!r}; report it there: its reservations are")
-        if not (0 <= epoch <= self.bandit.epoch and 0 <= number < _EPOCH):
-            raise ValueError(f"decision {id} was never made by this bandit, of epoch {self.bandit.epoch}")
-        return int(epoch) * _EPOCH + int(number)
+        Raises
+        ------
+        UnknownArmError, ValueError
+            For an arm that is not live, and a decision of another replica. Nothing was given back.
+        """
+        ids = None if arms is None else checked_ids(arms, "arms")
+        with self._lock, self.bandit._lock:
+            number = number_of(self.bandit, decision)
+            self._fit()
+            return self._chain.refund(number, None if ids is None else columns_of(self.bandit._arms.handles(ids)))
 
     # arms
 
@@ -422,6 +332,56 @@ class Constrained:
             self._fit()
             columns = columns_of(self.bandit._arms.handles(given))
             self._attributes.set(columns, self._attributes.checked(attributes, len(given)))
+
+    def block(self, ids: Iterable[ArmId], reason: str = "BLOCKED") -> None:
+        """Serve arms no more until `unblock`, for a reason that `Eligibility` names; all or none."""
+        self._set_blocked(ids, reason)
+
+    def unblock(self, ids: Iterable[ArmId]) -> None:
+        """Let blocked arms be served again."""
+        self._set_blocked(ids, None)
+
+    def _set_blocked(self, ids: Iterable[ArmId], reason: str | None) -> None:
+        given = checked_ids(ids, "ids")
+        with self._lock, self.bandit._lock:
+            self._fit()
+            columns = columns_of(self.bandit._arms.handles(given))
+            eligibility, state = self._sole(Eligibility, "Eligibility()", lambda _: True)
+            if reason is None:
+                eligibility.unblock(state, columns)
+            else:
+                eligibility.block(state, columns, reason)
+
+    def _sole(self, sort: type[Kind], what: str, fits: Callable[[Kind], bool]) -> tuple[Kind, Any]:
+        """The member of the chain that a call is about, with its state."""
+        found = [(member, state) for member, state in self._chain.of_type(sort) if fits(member)]
+        if len(found) != 1:
+            raise ValueError(f"there are {len(found)} of {what} among the constraints, where one is needed")
+        return found[0]
+
+    # leases
+
+    def grant(self, resource: str, amount: int, *, now: float) -> None:
+        """Let a leased budget use so many units more, in the window of `now`: what `storage.Leases.take` has lent."""
+        self._lease("grant", resource, amount, now)
+
+    def give_back(self, resource: str, amount: int, *, now: float) -> None:
+        """Take granted units from a leased budget that it will not use, to return them by `Leases.give_back`."""
+        self._lease("give_back", resource, amount, now)
+
+    def unused(self, resource: str, *, now: float) -> int:
+        """Units that were granted to a leased budget in the window of `now` and are not used."""
+        return int(self._lease("unused", resource, None, now))
+
+    def _lease(self, action: str, resource: str, amount: int | None, now: float) -> Any:
+        with self._lock, self.bandit._lock:
+            time = checked_now(now, self.bandit._now)
+            self._fit(time)
+            budget, state = self._sole(
+                Budget, f"Budget({resource!r}, leased=True)", lambda each: each.leased and each.resource == resource
+            )
+            given = () if amount is None else (amount,)
+            return getattr(budget, action)(state, *given, now=time)
 
     def retire_arms(self, ids: Iterable[ArmId]) -> None:
         """Forget arms for ever, as `Bandit.retire_arms`, and what the constraints know of them."""
@@ -527,37 +487,3 @@ class Constrained:
         given = None if constraints is None else list(constraints)
         loaded: Self = _constrained_checkpointing.load(cls, blob, given)
         return loaded
-
-
-def _checked_viewer(viewer: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    if viewer is None:
-        return _EMPTY
-    if not isinstance(viewer, Mapping):
-        raise ValueError(f'viewer = {viewer!r:.80} is not a map of attributes, such as {{"id": "v1", "is_new": True}}')
-    return viewer
-
-
-def _spread(values: Any, what: str, size: int) -> Floats:
-    """Return one number for all, or one for each, as `[size]`."""
-    if np.ndim(values) == 0:
-        return np.full(size, checked_float(values, what))
-    return checked_floats(values, what, size)
-
-
-def _checked_values(given: Any, known: set[str], what: str, sort: str, size: int, *, least: float) -> dict[str, Floats]:
-    """Return numbers by name, `[size]` each."""
-    if not isinstance(given, Mapping):
-        raise ValueError(f"{what} = {given!r:.60} is not a map from {sort} to numbers")
-    checked = {}
-    for name, values in given.items():
-        if name not in known:
-            listed = f"those that are read are {sorted(known)}" if known else "none is read"
-            raise ValueError(f"no constraint reads the {sort} {name!r}; {listed}")
-        numbers = _spread(values, f"{what}[{name!r}]", size)
-        wrong = ~(np.isfinite(numbers) & (numbers >= least))
-        if wrong.any():
-            i = int(np.flatnonzero(wrong)[0])
-            bound = "a finite number" if least == -np.inf else f"a finite number, {least:g} or more"
-            raise ValueError(f"{what}[{name!r}][{i}] = {numbers[i]} is not {bound}; nothing was learnt")
-        checked[name] = numbers
-    return checked

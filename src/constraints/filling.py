@@ -69,11 +69,22 @@ def fill(order: Columns, size: int, k: int, limits: Sequence[Limits], must: Colu
         absent = must[ranks[must] < 0]
         ranks[absent] = order.size + np.arange(absent.size)
         shown, musts = np.concatenate((order, absent)), ranks[must]
-    slate, keeps = np.empty(k, np.int64), np.empty(len(limits), np.bool_)
-    count = _fill(shown, order.size, order.size >= size, musts, *_as_one(limits, size), slate, keeps)
-    if count < 0:
-        return Filled(slate[:0], False, ())
-    return Filled(slate[:count], True, () if keeps.all() else tuple(np.flatnonzero(~keeps).tolist()))
+    groups, amounts, upper, lower, is_hard, earliest = _as_one(limits, size)
+    needs = np.empty((5, 0), np.int64)
+    if (lower > 0.0).any():
+        needs = _needs(groups, amounts, upper, lower, k)
+    is_taken = np.zeros(shown.size, np.bool_)
+    taken = _fill(
+        shown, order.size, order.size >= size, musts, groups, amounts, upper, is_hard, earliest, needs, k, is_taken
+    )
+    if taken < 0:
+        return Filled(order[:0], False, ())
+    slate = shown[is_taken]
+    if earliest.size:
+        slate = slate[: _arrange(is_hard, earliest, slate)]
+    keeps = np.ones(len(limits), np.bool_)
+    _judge(slate, groups, amounts, upper, lower, earliest, keeps)
+    return Filled(slate, True, () if keeps.all() else tuple(np.flatnonzero(~keeps).tolist()))
 
 
 def _as_one(limits: Sequence[Limits], size: int) -> tuple[Columns, Floats, Floats, Floats, Mask, Columns]:
@@ -103,50 +114,45 @@ def _as_one(limits: Sequence[Limits], size: int) -> tuple[Columns, Floats, Float
 
 
 @kernel
-def _needs(
-    groups: Columns, amounts: Floats, upper: Floats, lower: Floats, slots: int
-) -> tuple[Columns, Columns, Columns, Columns, Columns]:
-    """Find the groups that need arms and those that hold such groups, N in all, smaller ones first.
+def _needs(groups: Columns, amounts: Floats, upper: Floats, lower: Floats, slots: int) -> Columns:
+    """Find the groups that need arms and those that hold such groups, N in all, smaller ones first, `[5, N]`.
 
-    Returns which group, of which limit, how many arms it needs and may have, as far as there are candidates, and the
-    smallest of the others that holds it, -1 for none: `[N]` each.
+    Rows: which group, of which limit, how many arms it needs and may have, as far as there are candidates, and the
+    smallest of the others that holds it, -1 for none.
     """
     numbers = np.full(upper.size, -1, np.int64)
     sizes = np.zeros(upper.size, np.int64)
     limit_of = np.zeros(upper.size, np.int64)
     counts_arms = np.ones(groups.shape[0], np.bool_)
-    needs_any = (lower > 0.0).any()
-    for j in range(groups.shape[0] if needs_any else 0):
+    for j in range(groups.shape[0]):
         for i in range(groups.shape[1]):
             sizes[groups[j, i]] += 1
             limit_of[groups[j, i]] = j
             counts_arms[j] &= amounts[j, i] == 1.0
+    order = np.empty(upper.size, np.int64)
     found = 0
-    for g in np.argsort(sizes, kind="mergesort") if needs_any else np.empty(0, np.int64):
+    for g in range(upper.size):
         bounds = lower[g] > 0.0 or (counts_arms[limit_of[g]] and upper[g] < slots and groups.shape[0] > 1)
         if sizes[g] > 0 and bounds:
-            numbers[g] = found
+            place = found
+            while place > 0 and sizes[order[place - 1]] > sizes[g]:
+                order[place] = order[place - 1]
+                place -= 1
+            order[place] = g
             found += 1
-    sets, limits = np.empty(found, np.int64), np.empty(found, np.int64)
-    need, most = np.empty(found, np.int64), np.empty(found, np.int64)
-    parents, free = np.full(found, -1, np.int64), np.empty(found, np.int64)
-    for g in range(upper.size):
-        if numbers[g] >= 0:
-            a = numbers[g]
-            sets[a], limits[a], free[a] = g, limit_of[g], sizes[g]
-            most[a] = int(min(float(sizes[g]), upper[g])) if counts_arms[limit_of[g]] else sizes[g]
+    out = np.full((5, found), -1, np.int64)
+    for a in range(found):
+        g = order[a]
+        numbers[g] = a
+        most = int(min(float(sizes[g]), upper[g])) if counts_arms[limit_of[g]] else sizes[g]
+        out[0, a], out[1, a], out[2, a], out[3, a] = g, limit_of[g], min(int(np.ceil(lower[g])), most), most
     if groups.shape[0] > 1:
-        _nest(groups, numbers, free, parents)
-    for a in range(found):  # what a group can have: its free arms, and what the groups within it can have
-        most[a] = max(0, min(most[a], free[a]))
-        need[a] = min(int(np.ceil(lower[sets[a]])), most[a])
-        if parents[a] >= 0:
-            free[parents[a]] -= sizes[sets[a]] - most[a]
-    return sets, limits, need, most, parents
+        _nest(groups, numbers, sizes[order[:found]], out)
+    return out
 
 
 @kernel
-def _nest(groups: Columns, numbers: Columns, sizes: Columns, parents: Columns) -> None:
+def _nest(groups: Columns, numbers: Columns, sizes: Columns, needs: Columns) -> None:
     """Write the smallest group that holds each, by counting the arms that two have in common."""
     both = np.zeros((sizes.size, sizes.size), np.int64)
     for i in range(groups.shape[1]):
@@ -159,7 +165,7 @@ def _nest(groups: Columns, numbers: Columns, sizes: Columns, parents: Columns) -
     for a in range(sizes.size):
         for b in range(a + 1, sizes.size):
             if both[a, b] == sizes[a]:
-                parents[a] = b
+                needs[4, a] = b
                 break
 
 
@@ -194,52 +200,42 @@ def _fits(
 
 
 @kernel
-def _still_needed(
-    i: int, groups: Columns, sets: Columns, limits: Columns, need: Columns, parents: Columns, counts: Columns,
-    inside: Columns,
-) -> int:  # fmt: skip
+def _still_needed(i: int, groups: Columns, needs: Columns, counts: Columns, inside: Columns) -> int:
     """Number of arms needed in all once i is taken (-1: as it is); writes how many inside each group."""
     total = 0
     inside[:] = 0
-    for a in range(sets.size):
-        count = counts[a] + int(i >= 0 and groups[limits[a], i] == sets[a])
-        still = max(need[a] - count, inside[a])
-        if parents[a] >= 0:
-            inside[parents[a]] += still
+    for a in range(counts.size):
+        count = counts[a] + int(i >= 0 and groups[needs[1, a], i] == needs[0, a])
+        still = max(needs[2, a] - count, inside[a])
+        if needs[4, a] >= 0:
+            inside[needs[4, a]] += still
         else:
             total += still
     return total
 
 
 @kernel
-def _leaves_enough(
-    i: int, left: int, groups: Columns, sets: Columns, limits: Columns, need: Columns, most: Columns,
-    parents: Columns, counts: Columns, inside: Columns,
-) -> bool:  # fmt: skip
+def _leaves_enough(i: int, left: int, groups: Columns, needs: Columns, counts: Columns, inside: Columns) -> bool:
     """Whether i is needed, or the slots left, of the slate and of its groups, are enough for what is."""
-    before = _still_needed(-1, groups, sets, limits, need, parents, counts, inside)
-    after = _still_needed(i, groups, sets, limits, need, parents, counts, inside)
+    before = _still_needed(-1, groups, needs, counts, inside)
+    after = _still_needed(i, groups, needs, counts, inside)
     if after < before:
         return True
-    for a in range(sets.size):
-        if groups[limits[a], i] == sets[a] and counts[a] + 1 + inside[a] > most[a]:
+    for a in range(counts.size):
+        if groups[needs[1, a], i] == needs[0, a] and counts[a] + 1 + inside[a] > needs[3, a]:
             return False
     return after < left
 
 
 @kernel
 def _fill(
-    shown: Columns, n: int, is_whole: bool, musts: Columns,
-    groups: Columns, amounts: Floats, upper: Floats, lower: Floats, is_hard: Mask, earliest: Columns,
-    slate: Columns, keeps: Mask,
+    shown: Columns, n: int, is_whole: bool, musts: Columns, groups: Columns, amounts: Floats, upper: Floats,
+    is_hard: Mask, earliest: Columns, needs: Columns, slots: int, is_taken: Mask,
 ) -> int:  # fmt: skip
-    """Write the slate, and which limits it keeps; return its length, -1 where the order was too short."""
-    slots = slate.size
-    sets, limits, need, most, parents = _needs(groups, amounts, upper, lower, slots)
-    is_taken = np.zeros(shown.size, np.bool_)
+    """Write who is taken; return how many, -1 where the order was too short."""
     used = np.zeros(upper.size)
     late = np.zeros((2, slots + 1), np.int64)  # arms that wait for slot s or a later one
-    counts, inside = np.zeros(sets.size, np.int64), np.zeros(sets.size, np.int64)
+    counts, inside = np.zeros(needs.shape[1], np.int64), np.zeros(needs.shape[1], np.int64)
     taken = 0
     for phase in range(4):  # what must be; all bounds; no lower ones; hard ones only
         if taken < slots and phase == 2 and not is_whole:
@@ -252,52 +248,43 @@ def _fill(
                 break
             if is_taken[x] or not _fits(i, slots, groups, amounts, upper, is_hard, earliest, used, late, hard_only):
                 continue
-            if (
-                phase == 1
-                and sets.size
-                and not _leaves_enough(i, slots - taken, groups, sets, limits, need, most, parents, counts, inside)
-            ):
+            if phase == 1 and counts.size and not _leaves_enough(i, slots - taken, groups, needs, counts, inside):
                 continue
             is_taken[x] = True
             taken += 1
             for j in range(groups.shape[0]):
                 used[groups[j, i]] += amounts[j, i]
-            for a in range(sets.size):
-                counts[a] += int(groups[limits[a], i] == sets[a])
+            for a in range(counts.size):
+                counts[a] += int(groups[needs[1, a], i] == needs[0, a])
             for which in range(2):
-                late[which, 1 : min(slots, _wait(i, is_hard, earliest, which == 0)) + 1] += 1
-    length = _arrange(shown, is_taken, is_hard, earliest, slate)
-    _judge(slate[:length], groups, amounts, upper, lower, earliest, keeps)
-    return int(length)
+                for s in range(1, min(slots, _wait(i, is_hard, earliest, which == 0)) + 1):
+                    late[which, s] += 1
+    return taken
 
 
 @kernel
-def _arrange(shown: Columns, is_taken: Mask, is_hard: Mask, earliest: Columns, slate: Columns) -> int:
-    """Give each slot the best that may stand there; return the number of slots that find one."""
-    taken = is_taken.sum()
-    for slot in range(taken):
-        chosen, allowed = -1, -1
-        for x in range(is_taken.size):
-            if is_taken[x] and _wait(shown[x], is_hard, earliest, True) <= slot:
-                if allowed < 0:
-                    allowed = x
-                if _wait(shown[x], is_hard, earliest, False) <= slot:
+def _arrange(is_hard: Mask, earliest: Columns, slate: Columns) -> int:
+    """Give each slot the best that may stand there, in place; return the number of slots that find one."""
+    for slot in range(slate.size):
+        chosen = -1
+        for hard_only in range(2):
+            for x in range(slot, slate.size):
+                if chosen < 0 and _wait(slate[x], is_hard, earliest, hard_only == 1) <= slot:
                     chosen = x
-                    break
-        chosen = allowed if chosen < 0 else chosen
         if chosen < 0:
             return slot
-        slate[slot] = shown[chosen]
-        is_taken[chosen] = False
-    return int(taken)
+        i = slate[chosen]
+        for x in range(chosen, slot, -1):
+            slate[x] = slate[x - 1]
+        slate[slot] = i
+    return int(slate.size)
 
 
 @kernel
 def _judge(
     slate: Columns, groups: Columns, amounts: Floats, upper: Floats, lower: Floats, earliest: Columns, keeps: Mask
 ) -> None:
-    """Write which limits a slate keeps, lower ones as far as there are candidates."""
-    keeps[:] = True
+    """Take note of the limits that a slate does not keep, lower ones as far as there are candidates."""
     used, counts = np.zeros(upper.size), np.zeros(upper.size)
     for j in range(groups.shape[0]):
         for slot in range(slate.size):

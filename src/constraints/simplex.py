@@ -1,4 +1,4 @@
-"""Floors and caps on the probability simplex, so that propensities stay exact, and draws that have them.
+"""Floors and caps on the probability simplex, so that propensities stay exact. `drawing` has draws of them.
 
 Bounds are shares of the slots: of k slots, a floor f gives a candidate `k f` of the k expected exposures, a cap c
 leaves it `min(1, k c)`. For one slot these are probabilities.
@@ -10,15 +10,10 @@ from typing import NamedTuple
 import numpy as np
 
 from ..bandits._numba import kernel
-from ..bandits._random import uniform
 from ._pouring import Columns, Floats, group_sums, pour, total_of
 from .base import Shares
 
-Uids = np.ndarray[tuple[int, ...], np.dtype[np.uint64]]
-
-_COIN = 0x5EED_F100  # names under which the coins of a decision are keyed, beside the arms'
-_GROUP = 0x5EED_F101
-_LANE = 0x5EED_F102  # lane of the arms' own draws here: policies use the low ones
+_ROUNDING = 1e-13  # of a sum, as a part of it
 _SLACK = 1e-9  # by which a bound may be missed, as rounding, before it counts as relaxed
 
 
@@ -98,25 +93,6 @@ def guarantee(shares: Sequence[Shares], size: int) -> Guarantee:
     if total <= 1.0:
         return Guarantee(bounds.floor, bounds.groups, extras, total, False)
     return Guarantee(bounds.floor / total, bounds.groups, extras / total, 1.0, total > 1.0 + _SLACK)
-
-
-def forced(key: int, uids: Uids, guaranteed: Guarantee) -> tuple[int, int]:
-    """Choose by the floors alone, with the probability that they set apart, whatever the order of the candidates.
-
-    Returns
-    -------
-    (position, -1) for a candidate, with probability `arms[position]`; (-1, group) for the order to choose among the
-    members of a group, with probability `extras[group]`; (-1, -1) for the policy to choose among all.
-    """
-    if guaranteed.total <= 0.0:
-        return -1, -1
-    position, group = _forced(key, uids, guaranteed.arms, guaranteed.extras, guaranteed.total)
-    return int(position), int(group)
-
-
-def members(guaranteed: Guarantee, group: int) -> Columns:
-    """Positions of the candidates of a group that `forced` returned, growing."""
-    return np.flatnonzero((guaranteed.groups == group).any(axis=0))
 
 
 def floored(w: Floats, guaranteed: Guarantee, within: Floats | None = None) -> Floats:
@@ -204,44 +180,8 @@ def constrained_shares(w: Floats, k: int, shares: Sequence[Shares]) -> tuple[Flo
     """
     bounds = combined(shares, w.size)
     slots = min(float(k), float(w.size))
-    p = np.empty(w.size)
-    w = np.ascontiguousarray(w, np.float64)
-    _constrain(w, slots, bounds.floor, bounds.cap, bounds.groups, bounds.group_floor, bounds.group_cap, p)
+    p = _constrain(np.ascontiguousarray(w, np.float64), slots, bounds)
     return p, tuple(j for j, share in enumerate(shares) if not _keeps(p, slots, share))
-
-
-def choose(key: int, uids: Uids, p: Floats, k: int) -> Columns:
-    """Draw k distinct positions, candidate i with probability `p_i` exactly, whatever the order of the candidates.
-
-    For one slot by an exponential race, `argmin -ln(u_i) / p_i`; for several by systematic sampling over the candidates
-    in a keyed random order.
-
-    Parameters
-    ----------
-    key
-        Of the decision.
-    uids
-        64-bit names of the candidates, `[C]`.
-    p
-        Inclusion probabilities, `[C]`, in [0, 1], with sum k.
-    k
-        Slots, at most the candidates.
-
-    Returns
-    -------
-    array of int, [k]
-        In no order of merit.
-
-    References
-    ----------
-    .. [1] W. G. Madow (1949), "On the theory of systematic sampling, II", Annals of Mathematical Statistics 20.
-    """
-    positions = np.empty(min(k, p.size), np.int64)
-    if positions.size == 1:
-        positions[0] = _race(key, uids, p)
-    elif positions.size > 1:
-        _systematic(key, uids, p, positions)
-    return positions
 
 
 def _keeps(p: Floats, k: float, share: Shares) -> bool:
@@ -272,129 +212,59 @@ def _extras(arms: Floats, groups: Columns, group_floor: Floats, out: Floats) -> 
     return float(total_of(arms) + total_of(out))
 
 
-@kernel
-def _forced(key: int, uids: Uids, arms: Floats, extras: Floats, total: float) -> tuple[int, int]:
-    if uniform(key, _COIN, 0) >= total:
-        return -1, -1
-    first, position, group = np.inf, -1, -1
-    for i in range(arms.size):
-        if arms[i] > 0.0:
-            time = -np.log(uniform(key, uids[i], _LANE)) / arms[i]
-            if time < first:
-                first, position = time, i
-    for g in range(extras.size):
-        if extras[g] > 0.0:
-            time = -np.log(uniform(key, _GROUP, g)) / extras[g]
-            if time < first:
-                first, position, group = time, -1, g
-    return position, group
-
-
-@kernel
-def _race(key: int, uids: Uids, p: Floats) -> int:
-    first, position = np.inf, 0
-    for i in range(p.size):
-        if p[i] > 0.0:
-            time = -np.log(uniform(key, uids[i], _LANE)) / p[i]
-            if time < first:
-                first, position = time, i
-    return position
-
-
-@kernel
-def _systematic(key: int, uids: Uids, p: Floats, positions: Columns) -> None:
-    """Lay the probabilities end to end in a random order; take those that the points `u, u + 1, ...` fall on.
-
-    Who has probability 1 is taken first: rounding must not drop them.
-    """
-    marks = np.empty(p.size)
-    filled = 0
-    for i in range(p.size):
-        marks[i] = uniform(key, uids[i], _LANE)
-        if p[i] >= 1.0 and filled < positions.size:
-            positions[filled] = i
-            filled += 1
-    point = uniform(key, _COIN, 1)
-    reached, spare = 0.0, -1
-    for i in np.argsort(marks):
-        if p[i] >= 1.0 or p[i] <= 0.0:
-            continue
-        reached += p[i]
-        if filled < positions.size and reached > point:
-            positions[filled] = i
-            filled += 1
-            point += 1.0
-        else:
-            spare = i
-    if filled < positions.size:  # the sum fell short of a whole number by a rounding
-        positions[filled] = spare
-
-
-@kernel
 def _raised(caps: Floats, tops: Floats, total: float) -> Floats:
     """Caps raised in proportion, up to the tops, until they have room for `total`."""
-    if total_of(caps) >= total:
+    if caps.sum() >= total * (1.0 - _ROUNDING):
         return caps
-    out = np.empty(caps.size)
-    pour(np.zeros(caps.size), caps, tops, np.empty((0, caps.size), np.int64), np.empty(0), total, out)
+    return _poured(np.zeros(caps.size), caps, tops, np.empty((0, caps.size), np.int64), np.empty(0), total)[0]
+
+
+def _poured(
+    base: Floats, weights: Floats, caps: Floats, groups: Columns, rooms: Floats, total: float
+) -> tuple[Floats, float]:
+    out = np.empty(base.size)
+    left = pour(base, weights, caps, groups, rooms, total, out)
+    return out, left
+
+
+def _sums(values: Floats, groups: Columns, count: int) -> Floats:
+    out = np.empty(count)
+    group_sums(values, groups, out)
     return out
 
 
-@kernel
-def _under_rooms(values: Floats, groups: Columns, rooms: Floats, k: float) -> None:
-    """Scale values down in the groups that they overfill; a room for all of k is none to keep."""
-    sums = np.empty(rooms.size)
-    group_sums(values, groups, sums)
-    for i in range(values.size):
-        scale = 1.0
-        for p in range(groups.shape[0]):
-            g = groups[p, i]
-            if sums[g] > rooms[g] and rooms[g] < k:
-                scale = min(scale, rooms[g] / sums[g])
-        values[i] *= scale
+def _under_rooms(values: Floats, groups: Columns, rooms: Floats, k: float) -> Floats:
+    """Values scaled down in the groups that they overfill; a room for all of k is none to keep."""
+    sums = _sums(values, groups, rooms.size)
+    is_over = (sums > rooms) & (rooms < k)
+    if not is_over.any():
+        return values
+    scales = np.where(is_over, rooms / np.where(is_over, sums, 1.0), 1.0)
+    scaled: Floats = values * scales[groups].min(axis=0)
+    return scaled
 
 
-@kernel
-def _rooms(caps: Floats, groups: Columns, group_cap: Floats, k: float) -> Floats:
-    """Room of each group: what it may have, and its arms; raised in proportion where a partition has none for k."""
-    tops = np.empty(group_cap.size)
-    group_sums(caps, groups, tops)
-    rooms = np.minimum(k * group_cap, tops)
-    for p in range(groups.shape[0]):
-        first, last = groups[p].min(), groups[p].max()
-        rooms[first : last + 1] = _raised(rooms[first : last + 1].copy(), tops[first : last + 1].copy(), k)
-    return rooms
-
-
-@kernel
-def _constrain(
-    w: Floats,
-    k: float,
-    floor: Floats,
-    cap: Floats,
-    groups: Columns,
-    group_floor: Floats,
-    group_cap: Floats,
-    out: Floats,
-) -> None:
-    caps = _raised(np.minimum(1.0, k * cap), np.ones(w.size), k)
-    rooms = _rooms(caps, groups, group_cap, k)
-    arms = np.minimum(k * floor, caps)
-    _under_rooms(arms, groups, rooms, k)
-    floors = arms.copy()
-    due = np.empty(rooms.size)
-    group_sums(arms, groups, due)
-    for g in range(rooms.size):
-        due[g] = max(due[g], min(k * group_floor[g], rooms[g]))
-    for p in range(groups.shape[0]):
-        total = total_of(due[groups[p].min() : groups[p].max() + 1].copy())
-        pour(arms, w, caps, groups[p : p + 1], due, total, out)
-        for i in range(w.size):
-            floors[i] = min(caps[i], floors[i] + (out[i] - arms[i]))
-    _under_rooms(floors, groups, rooms, k)
-    total = total_of(floors)
+def _constrain(w: Floats, k: float, bounds: Bounds) -> Floats:
+    groups, count = bounds.groups, bounds.group_cap.size
+    caps = _raised(np.minimum(1.0, k * bounds.cap), np.ones(w.size), k)
+    arms = np.minimum(k * bounds.floor, caps)
+    floors, rooms = arms, bounds.group_cap
+    if count:
+        spans = [slice(int(own.min()), int(own.max()) + 1) for own in groups]  # the groups of each partition
+        tops = _sums(caps, groups, count)
+        rooms = np.minimum(k * bounds.group_cap, tops)
+        for span in spans:
+            rooms[span] = _raised(rooms[span], tops[span], k)
+        arms = _under_rooms(arms, groups, rooms, k)
+        due = np.maximum(_sums(arms, groups, count), np.minimum(k * bounds.group_floor, rooms))
+        floors = arms.copy()
+        for p, span in enumerate(spans):
+            floors += _poured(arms, w, caps, groups[p : p + 1], due, float(due[span].sum()))[0] - arms
+        floors = _under_rooms(np.minimum(floors, caps), groups, rooms, k)
+    total = floors.sum()
     if total > k:
-        floors *= k / total
-    left = pour(floors, w, caps, groups, rooms, k, out)
-    if left > 1e-13 * k:  # groups that overlap left no room: they give way
-        pour(out.copy(), w, caps, np.empty((0, w.size), np.int64), np.empty(0), k, out)
+        floors = floors * (k / total)
+    out, left = _poured(floors, w, caps, groups, rooms, k)
+    if left > _ROUNDING * k:  # groups that overlap left no room: they give way
+        out, _ = _poured(out, w, caps, groups[:0], rooms[:0], k)
+    return out

@@ -1,72 +1,201 @@
-import naive
+import math
+
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from constraints.events import K, feedback, request
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
 
-from seedbed.constraints import StopLoss
-
-RULE = StopLoss(limit=0.02, mixing=(1.0, 24.0), alpha=0.05)
-
-
-@given(st.integers(0, 200), st.integers(0, 5_000), st.floats(0.001, 0.5), st.floats(0.5, 5), st.floats(1, 100))
-def test_evidence_equals_its_definition(s, f, limit, a, b):
-    rule = StopLoss(limit=limit, mixing=(a, b))
-    assume(stats.beta.sf(limit, a + s, b + f) > 1e-290)  # below, scipy's tail underflows where ours goes on
-    wanted = naive.log_evidence(s, s + f, limit, a, b)
-    assert rule.log_evidence(s, s + f) == pytest.approx(wanted, rel=1e-9, abs=1e-8)
+from seedbed.bandits.errors import CheckpointError
+from seedbed.constraints import BoundedMean, Guardrail, Proportion, Rate
+from seedbed.constraints.attributes import Attributes
+from seedbed.constraints.base import Exposure, Precedence
 
 
-def test_evidence_is_a_martingale_at_the_limit_or_falls_below_it():
-    """E[next] <= E for every rate within the limit: rate E(s + 1, n + 1) + (1 - rate) E(s, n + 1)."""
-    s, n = np.meshgrid(np.arange(0, 30), np.arange(30, 400, 7))
-    now = np.exp(RULE.log_evidence(s, n))
-    harm, fine = np.exp(RULE.log_evidence(s + 1, n + 1)), np.exp(RULE.log_evidence(s, n + 1))
-    np.testing.assert_allclose(RULE.limit * harm + (1 - RULE.limit) * fine, now, rtol=1e-9)
-    assert (0.01 * harm + 0.99 * fine <= now * (1 + 1e-9)).all()
+def served(guardrail, state, columns=range(K)):
+    keep = np.ones(len(columns), bool)
+    for _, mask in guardrail.mask(state, request(columns)):
+        keep &= mask
+    return keep.tolist()
 
 
-def test_evidence_rises_with_harm():
-    assert (np.diff(RULE.log_evidence(np.arange(0, 100), 1_000)) > 0).all()
+events = st.lists(
+    st.lists(st.tuples(st.integers(0, K - 1), st.booleans(), st.booleans()), min_size=1, max_size=12), max_size=12
+)
 
 
-def test_exact_probabilities_to_stop():
-    """Looks every 10 viewers: 2.2 % at the limit, 88.5 % at twice, 99.99 % at three times within 1,000."""
-    at = {rate: naive.stop_probability(rate, 0.02, (1.0, 24.0), 0.05, 10, 100) for rate in (0.02, 0.04, 0.06)}
-    assert at[0.02] == pytest.approx(0.022, abs=0.0005)
-    assert at[0.04] == pytest.approx(0.885, abs=0.001)
-    assert at[0.06] == pytest.approx(0.9999, abs=0.0001)
+@pytest.mark.parametrize("action", ["stop", "pause"])
+@settings(max_examples=60)
+@given(batches=events, resets=st.lists(st.integers(0, K - 1), max_size=2))
+def test_it_is_what_a_naive_reading_says(action, batches, resets):
+    """After every batch: count, average E over the metrics, stop for good or pause until E falls below the release."""
+    limits = {"a": 0.2, "b": 0.3}
+    rule = Guardrail(("a", "b"), evidence=tuple(Proportion(limit=x) for x in limits.values()), alpha=0.3, action=action)
+    state = rule.init(K)
+    tally = {(arm, name): [0, 0] for arm in range(K) for name in limits}
+    out = dict.fromkeys(range(K))
+    for step, batch in enumerate(batches):
+        arms, a, b = zip(*batch, strict=True)
+        event = feedback(arms, a=a, b=b)
+        rule.check(state, event)
+        rule.observe(state, event)
+        for arm, *harms in batch:
+            for name, harm in zip(limits, harms, strict=True):
+                tally[arm, name][0] += harm
+                tally[arm, name][1] += 1
+        for arm in set(arms):
+            each = {
+                name: math.exp(Proportion(limit=limits[name]).log_evidence([[s], [n]])[0])
+                for (where, name), (s, n) in tally.items()
+                if where == arm
+            }
+            mean = sum(each.values()) / 2
+            if action == "pause" and mean < 0.5 / 0.3:
+                out[arm] = None
+            if out[arm] is None and mean >= 1 / 0.3:
+                out[arm] = max(each, key=each.get)
+        assert served(rule, state) == [out[arm] is None for arm in range(K)]
+        reasons = {reason: keep.tolist() for reason, keep in rule.mask(state, request())}
+        word = "STOPPED" if action == "stop" else "PAUSED"
+        assert reasons == {
+            f"{word}:{name}": [out[arm] != name for arm in range(K)] for name in limits if name in out.values()
+        }
+        if step == 5:
+            for arm in resets:
+                rule.reset(state, np.array([arm]))
+                out[arm] = None
+                tally |= {(arm, name): [0, 0] for name in limits}
+
+
+def test_a_stopped_arm_stays_stopped_and_a_paused_one_returns():
+    """E is 20 and more after ten harms; 400 times no harm later it is nearly nothing."""
+    for action, comes_back in (("stop", False), ("pause", True)):
+        rule = Guardrail("negative", limit=0.02, action=action)
+        state = rule.init(K)
+        rule.observe(state, feedback([1] * 10, negative=1))
+        assert served(rule, state) == [True, False, True, True]
+        assert rule.mask(state, request([0, 2])) == []
+        rule.observe(state, feedback([1] * 2_000, negative=0))
+        assert served(rule, state)[1] is comes_back
+
+
+def test_a_pause_is_released_below_its_level_only():
+    """Between the release, here 2 of 20, and 20 a paused arm stays paused and a served one served."""
+    rule = Guardrail("negative", limit=0.1, action="pause", release=0.1)
+    state, seen = rule.init(1), []
+    for harm in [1] * 4 + [0] * 60 + [1] * 2:
+        rule.observe(state, feedback([0], negative=harm))
+        seen.append((math.exp(rule.log_evidence(state, np.array([0]))[0]), served(rule, state, [0])[0]))
+    paused = False
+    for evidence, is_served in seen:
+        paused = evidence >= 20 or (paused and evidence >= 2)
+        assert is_served is not paused
+    assert any(2 < evidence < 20 and not is_served for evidence, is_served in seen)
+    assert any(2 < evidence < 20 and is_served for evidence, is_served in seen)
+
+
+def test_each_kind_of_evidence():
+    rule = Guardrail(
+        ("watched", "reports", "comments"),
+        evidence=(
+            BoundedMean(limit=0.3, alternative="below"),
+            Proportion(limit=0.02),
+            Rate(limit=2.0, alternative="below", exposure="minutes"),
+        ),
+    )
+    assert rule.metrics_read == ("watched", "reports", "comments", "minutes")
+    state = rule.init(K)
+    assert state.counts.shape == (16 + 2 + 2, K)
+    event = feedback([0, 2, 2], reports=[0, 1, 0], comments=[1, 2, 3], watched=[0.2, 0.4, 1.0], minutes=[1, 0.5, 3])
+    rule.check(state, event)
+    rule.observe(state, event)
+    assert state.counts[16:, 2].tolist() == [1.0, 2.0, 5.0, 3.5]
+    wanted = [
+        process.log_evidence(rows)
+        for process, rows in zip(rule.processes, np.split(state.counts, [16, 18]), strict=True)
+    ]
+    np.testing.assert_array_equal(rule.each(state, np.arange(K)), wanted)
+    mean = np.log(np.mean(np.exp(wanted), axis=0))
+    np.testing.assert_allclose(rule.log_evidence(state, np.arange(K)), mean, rtol=1e-12, atol=1e-12)
+    rule.observe(state, feedback([3] * 40, watched=0.05))  # what is not told is not counted
+    assert not state.counts[16:, 3].any()
+    assert [reason for reason, _ in rule.mask(state, request())] == ["STOPPED:watched"]
+    assert rule.report(state, Attributes(K))["watched"]["stopped"] == 1
+
+
+def test_merged_counts_give_the_same_evidence():
+    rule = Guardrail("negative", limit=0.02)
+    whole, left, right = (rule.init(K) for _ in range(3))
+    harms = (np.arange(90) % 7 == 0).astype(float)
+    for state, part in ((whole, slice(None)), (left, slice(30)), (right, slice(30, None))):
+        rule.observe(state, feedback(np.arange(90)[part] % K, negative=harms[part]))
+    merged = whole._replace(counts=left.counts + right.counts)
+    columns = np.arange(K)
+    assert rule.log_evidence(merged, columns).tobytes() == rule.log_evidence(whole, columns).tobytes()
+
+
+def test_other_events_change_nothing():
+    rule, state = Guardrail("negative", limit=0.02), Guardrail("negative", limit=0.02).init(K)
+    rule.observe(state, feedback([0, 1], likes=1))
+    rule.observe(state, Exposure(1, request(), np.array([0])))
+    rule.check(state, feedback([0, 1], weights=3.0, likes=1))
+    assert not state.counts.any() and not state.blocked.any()
 
 
 @pytest.mark.parametrize(
-    ("rate", "looks", "exact"), [(0.02, 100, 0.022), (0.04, 100, 0.885), (0.04, 200, 0.995), (0.06, 100, 0.9999)]
+    ("event", "what"),
+    [
+        (feedback([0, 1], weights=[1, 2], negative=0), r"weights\[1\] = 2.0.*'negative'"),
+        (feedback([0, 1], negative=[0, 1.5]), r"metric 'negative': values\[1\] = 1.5"),
+        (feedback([0], negative=np.nan), "metric 'negative'"),
+        (feedback([0], negative=0, comments=1), "'comments' is counted for each unit of 'minutes'"),
+        (feedback([0], comments=1, minutes=-1), "metric 'comments'"),
+    ],
 )
-def test_two_thousand_simulated_rooms(rate, looks, exact):
-    rng = np.random.Generator(np.random.PCG64(2026))
-    harms = rng.binomial(10, rate, size=(2_000, looks)).cumsum(axis=1)
-    stopped = RULE.fires(harms, np.arange(10, 10 * looks + 1, 10)).any(axis=1).mean()
-    assert abs(stopped - exact) < 5 * np.sqrt(exact * (1 - exact) / 2_000) + 0.001
-    if rate == 0.02:
-        assert stopped <= 0.05
-    elif rate == 0.04:
-        assert stopped >= (0.85 if looks == 100 else 0.98)
-    else:
-        assert stopped >= 0.99
+def test_bad_feedback_is_refused(event, what):
+    rule = Guardrail(("negative", "comments"), evidence=(Proportion(limit=0.02), Rate(limit=2.0, exposure="minutes")))
+    state = rule.init(K)
+    with pytest.raises(ValueError, match=what):
+        rule.check(state, event)
+    assert not state.counts.any()
 
 
-def test_it_does_not_matter_who_counted():
-    """A function of additive counts: two replicas' sums give the very evidence of the whole."""
-    assert RULE.log_evidence(3 + 4, 100 + 50) == RULE.log_evidence(7, 150)
+def test_configuration():
+    rule = Guardrail("negative", limit=0.02)
+    assert rule == Guardrail(metric="negative", evidence={"kind": "proportion", "limit": 0.02})
+    assert rule == Guardrail.model_validate(rule.model_dump(mode="json"))
+    assert (rule.name, rule.precedence, rule.relaxable) == ("guardrail:negative", Precedence.STOP, False)
+    many = Guardrail(("a", "b"), evidence=(Rate(limit=3.0), BoundedMean(limit=0.5)), action="pause")
+    assert Guardrail.model_validate_json(many.model_dump_json()) == many
+    for bad in (
+        {},
+        {"limit": 0.02, "evidence": Proportion(limit=0.02)},
+        {"limit": 0.02, "alpha": 1.0},
+        {"limit": 0.02, "release": 1.5},
+        {"limit": 0.02, "action": "warn"},
+        {"metric": ("a", "a"), "limit": 0.02},
+        {"metric": (), "limit": 0.02},
+        {"metric": ("a", "b"), "evidence": (Proportion(limit=0.02),)},
+    ):
+        with pytest.raises(ValueError, match=r"validation error|give one"):
+            Guardrail(**bad)
 
 
-@pytest.mark.parametrize(("harms", "exposures"), [(-1, 5), (6, 5), (float("nan"), 5), (1, float("inf"))])
-def test_bad_counts(harms, exposures):
-    with pytest.raises(ValueError, match="counts"):
-        RULE.log_evidence(harms, exposures)
-
-
-@pytest.mark.parametrize("change", [{"limit": 0.0}, {"limit": 1.0}, {"alpha": 0.0}, {"mixing": (0.0, 1.0)}, {"x": 1}])
-def test_bad_numbers(change):
-    with pytest.raises(ValueError, match="validation error"):
-        StopLoss(**change)
+def test_a_state_is_saved_loaded_and_grown():
+    rule = Guardrail("negative", limit=0.02)
+    state = rule.init(K)
+    rule.observe(state, feedback([1] * 10, negative=1))
+    saved = rule.save(state, 3)
+    assert served(rule, rule.load(saved, 3), range(3)) == [True, False, True]
+    grown = rule.fit(state, 9, Attributes(9), 0.0)
+    assert grown.counts.shape == (2, 9) and grown.blocked.tolist() == [0, 1, *[0] * 7]
+    for name, column, value in (
+        ("blocked", 1, 2),  # of a metric that there is not
+        ("blocked", 0, 1),  # without evidence
+        ("counts", 0, -1.0),
+        ("counts", 1, np.nan),
+    ):
+        broken = {key: array.copy() for key, array in saved.items()}
+        broken[name][..., column] = value
+        with pytest.raises(CheckpointError):
+            rule.load(broken, 3)

@@ -57,8 +57,11 @@ def save(allocator: ColdStartAllocator) -> bytes:
             name: array[..., :columns].copy() for name, array in allocator._rooms._asdict().items()
         }
         arrays["blocked"] = allocator._registry.blocks.blocked[:columns].copy()
-        arrays["spending"] = allocator._spending.counts.copy()
-    return pack(Checkpoint(KIND, allocator.config.model_dump(mode="json"), values, arrays))
+        arrays["spending"] = allocator._budget.totals(allocator._spending)
+        config = allocator.config.model_dump(mode="json")
+        if config["budget"] is not None:  # which has no other numbers than these
+            config["budget"] = {name: config["budget"][name] for name in ("kind", "resource", "limit", "window")}
+    return pack(Checkpoint(KIND, config, values, arrays))
 
 
 def load(cls: type[ColdStartAllocator], blob: bytes) -> Any:
@@ -147,4 +150,4 @@ def _take_rooms(allocator: ColdStartAllocator, arrays: dict[str, Any], columns: 
     require(bool((spending[1:] >= 0).all()), "its spending is negative")
     require(bool((np.abs(spending) <= _LARGEST).all()), "its spending is out of range")
     require(int(spending[1]) >= sum(rooms.current.tolist()), "less is spent than is in flight")
-    allocator._spending.counts[:] = spending
+    allocator._budget.set_totals(allocator._spending, spending)

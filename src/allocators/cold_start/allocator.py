@@ -93,12 +93,12 @@ class ColdStartAllocator:
     @property
     def budget_spent(self) -> int:
         """Exposures granted and not released in the budget's current window, and those shown beyond their grants."""
-        return self._budget.spent(self._spending)
+        return int(self._budget.spent(self._spending))
 
     @property
     def budget_available(self) -> int:
         """Exposures that the budget still allows in its current window."""
-        return self._budget.available(self._spending)
+        return int(self._budget.available(self._spending))
 
     @property
     def pending_changes(self) -> tuple[StageChange, ...]:
@@ -326,7 +326,7 @@ class ColdStartAllocator:
                 reasons[columns] |= BIT["STALE"]
             self._judge(columns, now, reasons, promotes=overdue <= 0.0)
             learn_yield(self.config, self._rooms, columns)
-            keep = self._registry.eligibility.mask(self._registry.blocks, columns)
+            keep = self._registry.eligibility.allows(self._registry.blocks, columns)
             reasons[columns[~keep]] |= BIT["BLOCKED"]
             grants, floor_unmet = self._grant(handles, keep, now, available, reasons, extends=overdue <= 0.0)
             push(self.config, self._rooms, columns, keep & is_live(self._rooms, columns), fade)

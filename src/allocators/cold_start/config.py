@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from ...bandits.models._base import Seconds
 from ...bandits.models.beta import Pseudocount
 from ...constraints import Budget, StopLoss
-from ...constraints.guardrail import Rate
+from ...constraints.e_processes import Fraction
 from .thresholds import fit_beta_moments
 
 Count = Annotated[int, Field(ge=0, lt=2**53)]
@@ -87,9 +87,9 @@ class ColdStartConfig(BaseModel):
     extension: Count = 0
     tick_cap: Some = 60
     sub_rounds: Annotated[int, Field(ge=1, le=1_000)] = 6
-    bar: Rate = 0.30
+    bar: Fraction = 0.30
     prior: tuple[Pseudocount, Pseudocount] = (4.76, 15.24)
-    false_promotion: Rate = 0.10
+    false_promotion: Fraction = 0.10
     demote_below: Share = 0.30
     futile_below: Share = 0.02
     stop: StopLoss = StopLoss()
@@ -126,6 +126,10 @@ class ColdStartConfig(BaseModel):
             raise ValueError("block_reasons must be 1 to 255 distinct names")
         if self.prior == (1.0, 1.0):
             raise ValueError("the flat prior (1, 1) promotes falsely in a third of cases; fit it with `fitted`")
+        if self.budget is not None:
+            plain = Budget(self.budget.resource, limit=self.budget.limit, window=self.budget.window)
+            if self.budget != plain or self.budget.limit != int(self.budget.limit):
+                raise ValueError("budget: rooms share one account of whole exposures; give resource, limit and window")
         return self
 
     @classmethod

@@ -9,6 +9,7 @@ from ...bandits import Bandit, Beta, Thompson, UnknownArmError
 from ...bandits._random import ArmId
 from ...bandits._table import Handles, columns_of
 from ...constraints import Eligibility
+from ...constraints.base import grown as grown_state
 from .config import ColdStartConfig
 from .pacing import first_yield
 from .plan import evidence
@@ -36,9 +37,7 @@ class Registry:
     def grow(self, capacity: int) -> None:
         """Make room for more columns."""
         self.rooms = grown(self.rooms, capacity)
-        blocks = self.eligibility.init(capacity)
-        blocks.blocked[: self.blocks.blocked.size] = self.blocks.blocked
-        self.blocks = blocks
+        self.blocks = grown_state(self.eligibility, self.blocks, capacity)
 
     def rows(self, ids: Sequence[ArmId]) -> Handles:
         """Rows of known rooms in the bandit, `[B]`.
