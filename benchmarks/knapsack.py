@@ -290,7 +290,7 @@ def durations() -> tuple[list[str], list[list[str]]]:
 
 def main() -> int:
     """Print all tables."""
-    seeds = int(sys.argv[1]) if len(sys.argv) > 1 else 20
+    seeds = int(sys.argv[1]) if len(sys.argv) > 1 else 12
     for title, (head, rows) in (
         (f"Pricing, T = {PERIODS:,}, seeds 0 ... {seeds - 1}.", pricing(seeds)),
         (f"Soft budgets over {ARMS} arms, T = {PERIODS:,}, seeds 0 ... {seeds - 1}.", budgets(seeds)),

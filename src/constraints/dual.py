@@ -112,7 +112,7 @@ class DualPrice(Constraint):
         1 / s at most; 2 is enough for s of a half or more.
     prior
         Under `per="feedback"`, the cost an arm is believed to have before any is told and the weight of that belief;
-        rho and 1 unless told.
+        rho and 1 unless told. A high one of much weight can hold back an arm that is cheap in truth, for long.
     outage
         Seconds without a decision, where 20 or more would have come, after which the multiplier is halved: it was
         learnt for other traffic.

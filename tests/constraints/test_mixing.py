@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -39,6 +41,23 @@ def test_one_resource_against_a_solver(problem):
     bounds = np.vstack([costs, np.ones(rewards.size)])
     oracle = linprog(-rewards, bounds, [*rho, 1.0], method="highs")
     np.testing.assert_allclose(rewards @ mix, -oracle.fun, rtol=1e-9, atol=1e-7)
+
+
+def test_one_resource_with_many_arms_near_the_best_chord():
+    """Costs and rewards near a curve: arms close to the limit, and steps of the chord that gain little."""
+    rng = np.random.default_rng(8)
+    for _ in range(300):
+        costs = np.sort(rng.random(12))
+        rewards = np.sqrt(costs) + 0.01 * rng.random(12)
+        rho = np.array([rng.random()])
+        mix = best_mix(rewards, costs[None], rho, rng.permutation(12).astype(np.uint64))
+        check_feasible(mix, costs[None], rho)
+        pairs = [min(1.0, rho[0] / cost) * reward for cost, reward in zip(costs, rewards, strict=True)]  # or nothing
+        for i, j in itertools.combinations(range(12), 2):
+            if costs[i] <= rho[0] < costs[j]:
+                share = (rho[0] - costs[i]) / (costs[j] - costs[i])
+                pairs.append(share * rewards[j] + (1.0 - share) * rewards[i])
+        np.testing.assert_allclose(rewards @ mix, max(pairs), rtol=1e-12)
 
 
 @given(problems(resources=2, most=4))
