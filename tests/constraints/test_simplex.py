@@ -91,6 +91,17 @@ def test_groups_that_overlap_by_hand():
     np.testing.assert_allclose(p, [0.1, 0.1, 0.3, 0.5])
 
 
+def test_groups_that_overlap_and_leave_no_room_give_way_by_hand():
+    """{a, b} .5 and {b, c} .3 hold .65 together (b = c = .15, a = .35); the .35 left goes to all alike."""
+    shares = [
+        Shares(groups=np.array([0, 0, 1]), group_cap=np.array([0.5, 1.0])),
+        Shares(groups=np.array([0, 1, 1]), group_cap=np.array([1.0, 0.3])),
+    ]
+    p, relaxed = constrained_shares(np.ones(3), 1, shares)
+    assert relaxed == (0, 1)
+    np.testing.assert_allclose(p, np.array([0.35, 0.15, 0.15]) + 0.35 / 3)
+
+
 def test_the_oracle_is_met_often_enough():
     """The share of generated problems whose bounds can be kept, so that the test above looks at some."""
     rng = np.random.default_rng(3)
