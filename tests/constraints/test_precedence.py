@@ -50,9 +50,11 @@ def test_what_is_not_eligible_is_never_served(gifts, stock, asleep, bound, order
     constraints.append(Protected("harm", limit=0.9, viewer={}))
     ranker = Constrained(Bandit(Thompson(), arms=range(SIZE), seed=2), [constraints[i] for i in order])
     ranker.describe(range(SIZE), gift=gifts, stock=stock)
-    members = ranker._chain.members
-    eligibility.block(ranker._chain.states[members.index(eligibility)], np.array(sorted(asleep), np.int64), "ASLEEP")
-    ranker.update(list(range(SIZE)), [0.0] * SIZE, metrics={"follow": 0.0, "harm": [0.0, 0.0, 0.0, 1.0, 0.0, 0.0]})
+    if asleep:
+        ranker.block(asleep, "ASLEEP")
+    ranker.update(list(range(SIZE)), [0.0] * SIZE, metrics={"follow": 0.0})
+    events = [arm for arm in range(SIZE) for _ in range(60)]  # enough to prove harmless whoever is not arm 3
+    ranker.update(events, [0.0] * len(events), metrics={"harm": [float(arm == 3) for arm in events]})
     left, seen, now = dict(enumerate(stock)), set(), 0.0
     for candidates, k, is_new, viewer, passed in asked:
         if (now + passed) // 30 > now // 30:
