@@ -18,7 +18,7 @@ from ..bandits._table import EVENTS, columns_of
 from ..bandits.arms import Offer, checked_candidates, checked_id, checked_ids
 from . import _constrained_checkpointing
 from ._asking import Asked, masked, peeked, query
-from ._choosing import NOTHING, Choice, Terms, choose
+from ._choosing import NOTHING, Choice, Terms, choose, quick_choice
 from ._propensities import EXACT, RuleChances, chances_of, estimated_chances, exact_chances
 from ._refreshed import Refreshed
 from ._told import EPOCH, checked_costs, checked_metrics, checked_viewer, number_of, spread
@@ -127,7 +127,10 @@ class Constrained:
             self._fit(wanted.present)
             asked = masked(self, chain, wanted)
             choice, chances, method = NOTHING, None, EXACT
-            if asked.request.k:
+            quick = quick_choice(chain, asked.request, asked.ranking) if asked.request.k and not propensities else None
+            if quick is not None:
+                choice = quick
+            elif asked.request.k:
                 terms = Terms(chain, asked.request, asked.ranking)
                 rule = RuleChances(terms, self._refreshed)
                 choice = choose(terms, rule)
