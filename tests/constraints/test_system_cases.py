@@ -1,0 +1,49 @@
+"""The chain where its parts met badly: a refusal must change nothing, and who gives way must be named."""
+
+import copy
+
+import numpy as np
+import pytest
+
+from seedbed.bandits import Bandit, Beta, LinThompson, Thompson
+from seedbed.constraints import (
+    Budget,
+    Cap,
+    Eligibility,
+    FairShare,
+    Floor,
+    FrequencyCap,
+    Knapsack,
+    LowQuality,
+    Slate,
+    Value,
+)
+from seedbed.constraints.constrained import Constrained
+
+
+def ranker_of(*constraints, arms=4, model=None, **attributes):
+    ranker = Constrained(Bandit(Thompson(model=model or Beta()), arms=range(arms), seed=1), constraints)
+    if attributes:
+        ranker.describe(range(arms), **attributes)
+    return ranker
+
+
+def check_refused(ranker, match, **asked):
+    """A refused request leaves every byte as it was."""
+    before = ranker.to_bytes()
+    with pytest.raises(ValueError, match=match):
+        ranker.select(**asked)
+    assert ranker.to_bytes() == before
+
+
+def test_an_arm_of_unknown_quality_is_refused_before_anything_is_counted():
+    check_refused(ranker_of(FairShare(0.1), LowQuality(attribute="is_low")), "is_low", now=0.0)
+
+
+@pytest.mark.parametrize("constraint", [LowQuality(attribute="x"), FairShare("x")], ids=lambda each: each.name)
+def test_where_nobody_is_eligible_nobody_lacks_an_attribute(constraint):
+    ranker = ranker_of(Eligibility(), constraint)
+    ranker.block(range(4))
+    decision = ranker.select(k=2, now=0.0)
+    assert decision.arms == [] and decision.dropped == {"BLOCKED": 4}
+    assert ranker.propensities(k=2).tolist() == [0.0] * 4
