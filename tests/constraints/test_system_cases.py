@@ -47,3 +47,7 @@ def test_where_nobody_is_eligible_nobody_lacks_an_attribute(constraint):
     decision = ranker.select(k=2, now=0.0)
     assert decision.arms == [] and decision.dropped == {"BLOCKED": 4}
     assert ranker.propensities(k=2).tolist() == [0.0] * 4
+
+
+def test_groups_written_in_numbers_are_refused_before_a_viewer_is_counted():
+    check_refused(ranker_of(FairShare(0.1), FrequencyCap(1, by="x"), x=1.0), "holds numbers", now=0.0, viewer={"id": 1})
