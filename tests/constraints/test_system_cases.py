@@ -51,3 +51,11 @@ def test_where_nobody_is_eligible_nobody_lacks_an_attribute(constraint):
 
 def test_groups_written_in_numbers_are_refused_before_a_viewer_is_counted():
     check_refused(ranker_of(FairShare(0.1), FrequencyCap(1, by="x"), x=1.0), "holds numbers", now=0.0, viewer={"id": 1})
+
+
+def test_a_time_too_far_off_for_a_window_lets_no_evidence_decay():
+    ranker = ranker_of(Budget(limit=5, window=1e-3), model=Beta(half_life=1.0))
+    ranker.select(now=0.0)
+    ranker.update(0, 1.0)
+    check_refused(ranker, "too far from 0", now=1e14)
+    assert ranker.mean([0]).tolist() == [2.0 / 3.0]
