@@ -59,3 +59,15 @@ def test_a_time_too_far_off_for_a_window_lets_no_evidence_decay():
     ranker.update(0, 1.0)
     check_refused(ranker, "too far from 0", now=1e14)
     assert ranker.mean([0]).tolist() == [2.0 / 3.0]
+
+
+def test_propensities_beside_a_decision_are_those_it_was_drawn_by():
+    """Chances of the rule are worked out every third decision: not between the draw and its report."""
+    asked, plain = ranker_of(Cap(0.5, max_candidates=2, refresh=3)), ranker_of(Cap(0.5, max_candidates=2, refresh=3))
+    for step in range(12):
+        for ranker in (asked, plain):
+            ranker.update([step % 4] * 20, [float(step % 3 == 0)] * 20)
+        told = copy.deepcopy(asked).propensities(now=float(step))
+        decision = asked.select(now=float(step), propensities=True)
+        assert decision.propensities == [told[decision.arms[0]]]
+        assert decision.arms == plain.select(now=float(step)).arms  # nor do later decisions change by the asking
