@@ -82,6 +82,11 @@ class Chain:
         """Whether a member decides by a mixture of its own."""
         return bool(self._who["mix"])
 
+    @property
+    def has_shares(self) -> bool:
+        """Whether a member bounds probabilities."""
+        return bool(self._who["shares"])
+
     def fit(self, capacity: int, attributes: Attributes, now: float) -> None:
         """Bring all states to the number of arms and to the time."""
         has_grown, self._capacity = capacity != self._capacity, capacity
