@@ -9,12 +9,14 @@ from seedbed.bandits import Bandit, Beta, LinThompson, Thompson
 from seedbed.constraints import (
     Budget,
     Cap,
+    Concentration,
     Eligibility,
     FairShare,
     Floor,
     FrequencyCap,
     Knapsack,
     LowQuality,
+    Protected,
     Slate,
     Value,
 )
@@ -151,3 +153,19 @@ def test_learning_is_all_or_nothing():
         with pytest.raises(ValueError):
             ranker.update([0, 1], [1.0, reward], cost=[1.0, cost], decision=decision)
     assert ranker.to_bytes() == before
+
+
+def test_arms_may_join_after_a_checkpoint():
+    """A checkpoint holds the columns in use: all states must grow again, not only those that fit the time."""
+    ranker = Constrained.from_bytes(ranker_of(Protected("harm", limit=0.5, viewer={}), Concentration()).to_bytes())
+    ranker.add_arms(range(4, 15))
+    ranker.update([14] * 60, [0.0] * 60, metrics={"harm": 0.0})
+    assert ranker.select([14, 3], now=0.0).arms == [14]
+
+
+def test_a_time_that_is_refused_does_not_keep_states_from_growing():
+    ranker = ranker_of(Budget(limit=5, window=1e-3), Concentration())
+    ranker.bandit.add_arms(range(4, 40))
+    with pytest.raises(ValueError, match="too far from 0"):
+        ranker.select(now=1e14)
+    assert ranker.select([39], now=0.0).arms == [39]
