@@ -169,3 +169,25 @@ def test_a_time_that_is_refused_does_not_keep_states_from_growing():
     with pytest.raises(ValueError, match="too far from 0"):
         ranker.select(now=1e14)
     assert ranker.select([39], now=0.0).arms == [39]
+
+
+def test_an_arm_in_the_column_of_another_begins_anew():
+    ranker = ranker_of(Eligibility(), Budget("units", limit=1, by="arm"))
+    assert [ranker.select([arm], now=0.0).arms for arm in range(4)] == [[0], [1], [2], [3]]
+    ranker.block([2])
+    ranker.retire_arms([2])
+    ranker.add_arms(["new"])
+    assert ranker.bandit.columns == 4
+    assert ranker.select(["new"], now=0.0).arms == ["new"]
+    assert ranker.select(now=0.0).dropped == {"BUDGET_SPENT": 4}
+
+
+def test_what_is_told_and_given_back_is_of_the_decision_that_is_named():
+    ranker = ranker_of(Budget("coins", limit=9, cost=2.0, per="feedback"))
+    first, second = ranker.select(now=0.0), ranker.select(now=1.0)
+    ranker.update(first.arms[0], 1.0, cost=0.5, decision=first)
+    assert ranker.report()["budget:coins"]["reserved"] == 2.0
+    assert ranker.refund(first) == {"budget:coins": 0.5}
+    assert ranker.refund(second.decision_id) == {"budget:coins": 2.0}
+    with pytest.raises(ValueError, match="backwards"):
+        ranker.select(now=0.5)
