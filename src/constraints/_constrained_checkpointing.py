@@ -61,7 +61,8 @@ def load(cls: type[Constrained], blob: bytes, constraints: list[Constraint] | No
     checkpoint = unpack(blob, KIND)
     values, arrays = checkpoint.values, checkpoint.arrays
     given = take(checkpoint.config, "constraints", lambda v: isinstance(v, list), "a list")
-    if constraints is None:
+    is_own = constraints is None
+    if is_own:
         try:
             read: Any = TypeAdapter(list[AnyConstraint]).validate_python(given)
             constraints = read
@@ -70,6 +71,9 @@ def load(cls: type[Constrained], blob: bytes, constraints: list[Constraint] | No
     elif [constraint.model_dump(mode="json") for constraint in constraints] != given:
         raise ValueError("the constraints given are not those of the checkpoint; pass equal ones, in the same order")
     assert constraints is not None
+    if is_own:  # before states are made: they are never larger at first than those of the file
+        needed = sum(array.nbytes for constraint in constraints for array in constraint.init(0))
+        require(needed <= sum(array.nbytes for array in arrays.values()), "it lacks arrays of its constraints")
     bandit = Bandit.from_bytes(take(values, "bandit", lambda v: isinstance(v, bytes), "bytes"))
     try:
         constrained = cls(bandit, constraints)
@@ -87,6 +91,9 @@ def load(cls: type[Constrained], blob: bytes, constraints: list[Constraint] | No
         constrained._refreshed.age = take(values, "age", is_count, "a count")
         constrained._refreshed.fit(bandit._uids.size)
     constrained._chain.load(arrays, columns)
-    with constrained._lock, bandit._lock:
-        constrained._fit()
+    try:
+        with constrained._lock, bandit._lock:
+            constrained._fit()
+    except ValueError as error:
+        require(False, f"its states do not fit its attributes or its time ({error})")
     return constrained
