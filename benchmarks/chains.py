@@ -97,10 +97,11 @@ def lived(constrained: Constrained, k: int = 2, **options: Any) -> Constrained:
             decision.arms[:1], [float(i % 2)], at=now + 5.0, cost=costs or None, metrics=told or None,
             decision=decision, **{name: [context] for name, context in options.items()},
         )  # fmt: skip
-        if i == 4:
+        if i == 3:
             constrained.refund(decision)
-        if i == 8 and "negative" in known:
-            constrained.update(["b"] * 5, [0.0] * 5, at=now, metrics={"negative": 1.0})
+        if i == 9 and "negative" in known:
+            harms = {name: 1.0 for name in ("negative", "watched") if name in known}
+            constrained.update(["b"] * 12, [0.0] * 12, at=now, metrics=harms)
         if i == 6:
             constrained.retire_arms(["gone"])
             constrained.add_arms(["new"], topic="chat", creator="w", price=1.0, low=0.0)
@@ -111,7 +112,9 @@ def lived(constrained: Constrained, k: int = 2, **options: Any) -> Constrained:
 
 
 def _chain(constraints: list[Constraint], model: Any = None, **options: Any) -> Constrained:
-    return lived(described(Bandit(Thompson(model=model or Beta()), IDS, seed=7, replica="eu-3"), constraints), **options)
+    return lived(
+        described(Bandit(Thompson(model=model or Beta()), IDS, seed=7, replica="eu-3"), constraints), **options
+    )
 
 
 def rich() -> Constrained:
@@ -121,7 +124,8 @@ def rich() -> Constrained:
 
 CHAINS: dict[str, Callable[[], Constrained]] = {
     "slates": rich,
-    "capped": lambda: _chain([Cap(0.5), Cap({"news": 0.4}, by="topic"), Floor({"chat": 0.2}, by="topic"),
+    "capped": lambda: _chain([Cap(0.5, max_candidates=2, refresh=5), Cap({"news": 0.4}, by="topic"),
+                              Floor({"chat": 0.2}, by="topic"),
                               FairShare({"news": 0.1}, by="topic"), HeadCap(0.4, of="share")]),
     "stock": lambda: _chain([Knapsack({"units": 20}, decisions=40, value="price"), Eligibility()], k=1),
     "stocks": lambda: _chain([Knapsack({"units": 20, "money": 30}, decisions=40, costs={"money": {"topic": "news"}},

@@ -470,8 +470,10 @@ def alter_entries(rng: Random, tree: Any, other: Any) -> None:
             near = [old + 1.0, -old, old * 2.0, old + 0.5, old * 1e10]
             data[at : at + 8] = struct.pack("<d", float(_one(rng, NUMBERS if rng.random() < 0.7 else near)))
         else:
-            number = int(_one(rng, [x for x in NUMBERS if isinstance(x, int)])) & (2**64 - 1)
-            data[at : at + 8] = struct.pack("<Q", number)
+            old = struct.unpack_from("<Q", data, at)[0] if len(data) >= 8 else 0
+            near = [old + 1, old - 1, old ^ 1 << 32, old ^ 2, int(rng.integers(16)), int(rng.integers(16)) << 32]
+            number = _one(rng, [x for x in NUMBERS if isinstance(x, int)] if rng.random() < 0.5 else near)
+            data[at : at + 8] = struct.pack("<Q", int(number) & (2**64 - 1))
     array[2] = bytes(data[: len(array[2])])
 
 
@@ -622,7 +624,7 @@ def _can_count_on(bandit: Bandit) -> bool:
 
 
 def _raised(call: Callable[[], Any]) -> Any:
-    """Call; None for an error that the library itself raises, for a reason that it tells; not what numpy stumbles over."""
+    """Call; None for an error that the library itself raises and explains, not one that numpy stumbles over."""
     try:
         return call()
     except CheckpointError:
@@ -677,13 +679,19 @@ def _use_constrained(constrained: Constrained, twin: Constrained) -> None:
     ):
         _raised(call)
     constrained.report()
-    if not width and _can_count_on(bandit) and max(map(_largest, constrained._chain.states), default=0) < 2**53 - 10_000:
+    if (
+        not width
+        and _can_count_on(bandit)
+        and max(map(_largest, constrained._chain.states), default=0) < 2**53 - 10_000
+    ):
         Constrained.from_bytes(constrained.to_bytes())
 
 
 def _largest(state: Any) -> float:
     """Largest integer in a state, but for 64-bit names and links."""
-    whole = [array for name, array in state._asdict().items() if array.dtype == np.int64 and name not in ("heads", "links")]
+    whole = [
+        array for name, array in state._asdict().items() if array.dtype == np.int64 and name not in ("heads", "links")
+    ]
     return max((int(np.abs(array).max(initial=0)) for array in whole), default=0)
 
 

@@ -48,9 +48,9 @@ def slot_of(viewers: Words, heads: Integers, generation: int, stamp: int, viewer
 def are_found(viewers: Words, heads: Integers, generation: int, stamp: int) -> bool:
     """Whether a search finds every viewer of a generation where he stands; the table has a free slot."""
     for slot in range(heads.shape[1]):
-        if heads[generation, slot] >> HALF == stamp:
-            if slot_of(viewers, heads, generation, stamp, viewers[generation, slot]) != slot:
-                return False
+        is_live = heads[generation, slot] >> HALF == stamp
+        if is_live and slot_of(viewers, heads, generation, stamp, viewers[generation, slot]) != slot:
+            return False
     return True
 
 

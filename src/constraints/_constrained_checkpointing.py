@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .constrained import Constrained
 
 KIND = "constrained"
+_EPOCHS = 2**22  # of which the decisions have numbers of 62 bits, as EPOCH in `_told` makes them
 AnyConstraint = Annotated[
     (
         Baseline | Budget | Cap | Concentration | Demotion | DualPrice | Eligibility | EpsilonConstraint | ExploreSlots
@@ -71,10 +72,11 @@ def load(cls: type[Constrained], blob: bytes, constraints: list[Constraint] | No
     elif [constraint.model_dump(mode="json") for constraint in constraints] != given:
         raise ValueError("the constraints given are not those of the checkpoint; pass equal ones, in the same order")
     assert constraints is not None
-    if is_own:  # before states are made: they are never larger at first than those of the file
-        needed = sum(array.nbytes for constraint in constraints for array in constraint.init(0))
-        require(needed <= sum(array.nbytes for array in arrays.values()), "it lacks arrays of its constraints")
     bandit = Bandit.from_bytes(take(values, "bandit", lambda v: isinstance(v, bytes), "bytes"))
+    require(bandit.epoch < _EPOCHS, f"epoch = {bandit.epoch} is more than decisions can be numbered in")
+    if is_own:  # before states of that size are made
+        needed = sum(_least_bytes(constraint, bandit.columns) for constraint in constraints)
+        require(needed <= sum(array.nbytes for array in arrays.values()), "it lacks arrays of its constraints")
     try:
         constrained = cls(bandit, constraints)
     except ValueError as error:
@@ -97,3 +99,9 @@ def load(cls: type[Constrained], blob: bytes, constraints: list[Constraint] | No
     except ValueError as error:
         require(False, f"its states do not fit its attributes or its time ({error})")
     return constrained
+
+
+def _least_bytes(constraint: Constraint, columns: int) -> int:
+    """Bytes of the arrays of a state of so many arms in which nothing has happened."""
+    arrays, arms = constraint.init(1)._asdict(), constraint.arm_fields
+    return sum(array.nbytes * (columns if name in arms else 1) for name, array in arrays.items())
