@@ -82,7 +82,11 @@ def _checked_values(given: Any, known: set[str], what: str, sort: str, size: int
         wrong = ~((numbers >= max(least, -_LARGEST)) & (numbers <= _LARGEST))
         if wrong.any():
             i = int(np.flatnonzero(wrong)[0])
-            bound = "a number in +-2**53" if least == -np.inf else f"a number in [{least:g}, 2**53]"
+            bound = (
+                "a finite number within +-2**53"
+                if least == -np.inf
+                else f"a finite number, {least:g} or more, up to 2**53"
+            )
             raise ValueError(f"{what}[{name!r}][{i}] = {numbers[i]} is not {bound}; nothing was learnt")
         checked[name] = numbers
     return checked

@@ -19,7 +19,7 @@ from ._mixtures import add_rows, log_evidence_of_counts, log_evidence_of_events,
 
 Floats = NDArray[np.float64]
 Columns = NDArray[np.int64]
-Fraction = Annotated[float, Field(ge=1e-12, lt=1.0)]
+Fraction = Annotated[float, Field(gt=0.0, lt=1.0)]
 _BETS = 16
 
 
@@ -250,7 +250,7 @@ class BoundedMean(EProcess):
     """
 
     kind: Literal["bounded_mean"] = "bounded_mean"
-    limit: Fraction
+    limit: Annotated[float, Field(ge=1e-300, lt=1.0)]  # its inverse must be a number
 
     rows: ClassVar[int] = _BETS
 
