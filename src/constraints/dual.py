@@ -239,7 +239,7 @@ class DualPrice(Constraint):
                 expected = self._told(state, columns, 0.0)
             else:
                 units = costs_of(self.cost, request.attributes, columns)
-                expected = units * request.means()[event.positions] if self.per == "reward" else units
+                expected = units * request.means_of(event.positions) if self.per == "reward" else units
             is_awaited = self.per != "exposure"
             serve(
                 state.totals,
