@@ -82,7 +82,8 @@ class DualPrice(Constraint):
     5,000 decisions at rho = .05: there some runs end more than 2 % above it.
 
     This is soft: it holds on average, within a percent or so. Where no decision may be over the limit, add
-    `Budget(resource, limit=..., per="reward")`, which is hard. It also needs a choice that costs less than rho: an arm that does, or one that stands for serving nothing.
+    `Budget(resource, limit=..., per="reward")`, which is hard. It also needs a choice that costs less than rho: an arm
+    that does, or one that stands for serving nothing.
 
     Parameters
     ----------
