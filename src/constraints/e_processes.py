@@ -19,7 +19,7 @@ from ._mixtures import add_rows, log_evidence_of_counts, log_evidence_of_events,
 
 Floats = NDArray[np.float64]
 Columns = NDArray[np.int64]
-Fraction = Annotated[float, Field(gt=0.0, lt=1.0)]
+Fraction = Annotated[float, Field(ge=1e-12, lt=1.0)]
 _BETS = 16
 
 
