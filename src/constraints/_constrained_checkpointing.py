@@ -63,7 +63,7 @@ def load(cls: type[Constrained], blob: bytes, constraints: list[Constraint] | No
     values, arrays = checkpoint.values, checkpoint.arrays
     given = take(checkpoint.config, "constraints", lambda v: isinstance(v, list), "a list")
     is_own = constraints is None
-    if is_own:
+    if constraints is None:
         try:
             read: Any = TypeAdapter(list[AnyConstraint]).validate_python(given)
             constraints = read

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 from scipy import stats
 
-from constraints import naive_evidence as naive
-from seedbed.constraints import AnyEvidence, BoundedMean, Proportion, Rate, estimated_dispersion
+from constraints.evidence import naive_evidence as naive
+from seedbed.constraints import BoundedMean, Proportion, Rate
+from seedbed.constraints.evidence import AnyEvidence, estimated_dispersion
 
 SIDES = st.sampled_from(["above", "below"])
 counts = st.one_of(st.integers(0, 50), st.integers(0, 10**4), st.integers(0, 10**9))
