@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ..bandits._numba import kernel
 from ..bandits._random import uniform
 from ..bandits._ranking import Ranking
+from ._yielding import by_mixture, by_slate, may_stand
 from .base import Columns, Floats, Precedence, Request, Shares
 from .chain import Chain
 from .drawing import choose as draw_by_shares
@@ -155,9 +156,12 @@ def choose(terms: Terms, rule_chances: Callable[[Columns, int], Floats]) -> Choi
     request = terms.request
     mixed = terms.chain.mix(request, terms.ranking.draws)
     if mixed is not None:
+        if terms.limits:
+            mixed = np.where(may_stand(terms), mixed, 0.0)
         picked = race(request.key, request.uids, np.ascontiguousarray(mixed, np.float64))
         positions = np.array([picked] if picked >= 0 else [], np.int64)
-        return Choice(positions, terms.scores_of(positions), [MIX] * positions.size, [], SKIPPED)
+        gave_way = by_mixture(terms, mixed, positions)
+        return Choice(positions, terms.scores_of(positions), [MIX] * positions.size, gave_way, SKIPPED)
     if not (terms.musts or terms.shares or terms.limits):
         positions, scores = terms.best(request.k)
         return Choice(positions, scores, [SCORE] * request.k, [])
@@ -173,6 +177,7 @@ def choose(terms: Terms, rule_chances: Callable[[Columns, int], Floats]) -> Choi
         positions, scores = terms.best(request.k)
         return Choice(positions, scores, [SCORE] * request.k, relaxed)
     slate, scores, gave_way = _filled(terms, why, within)
+    gave_way += by_slate(terms, why, slate)
     return Choice(slate, scores, [why.get(i, SCORE) for i in slate.tolist()], relaxed + gave_way)
 
 
@@ -210,6 +215,8 @@ def _by_floors(terms: Terms, why: dict[int, str], relaxed: list[str]) -> Columns
     for position in floor_picks(request.key, request.uids, request.k * spread_floors(due), request.k).tolist():
         if len(why) < request.k:
             why.setdefault(position, FLOOR)
+        elif position not in why:
+            relaxed += [name for name, _ in terms.shares]
     return None
 
 

@@ -104,6 +104,8 @@ class Attributes:
             Where a column has none, or the attribute holds names.
         """
         values = self.values.get(name)
+        if not columns.size:  # nobody lacks it
+            return np.empty(0)
         if values is None or name in self.codes_of:
             state = "holds names" if name in self.codes_of else "was never given"
             raise ValueError(f"attribute {name!r} {state}; give numbers with `describe(ids, {name}=...)`")

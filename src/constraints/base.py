@@ -98,6 +98,7 @@ class Request:
     k: arms wanted. now: seconds; -inf before any time is known. key: of the decision.
     viewer: attributes of who is served, and "id".
     attributes: of the arms. means: gives the posterior mean reward of each candidate, `[C]`.
+    some_means: gives it for candidates at some positions; None to pick them from all.
     """
 
     columns: Columns
@@ -108,6 +109,11 @@ class Request:
     viewer: Mapping[str, Any]
     attributes: Attributes
     means: Callable[[], Floats]
+    some_means: Callable[[Columns], Floats] | None = None
+
+    def means_of(self, positions: Columns) -> Floats:
+        """Return the posterior mean reward of the candidates at some positions, without that of all others."""
+        return self.means()[positions] if self.some_means is None else self.some_means(positions)
 
     def numbers(self, name: str) -> Floats:
         """Return an attribute of the candidates, `[C]`.

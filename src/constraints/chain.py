@@ -89,9 +89,10 @@ class Chain:
 
     def fit(self, capacity: int, attributes: Attributes, now: float) -> None:
         """Bring all states to the number of arms and to the time."""
-        has_grown, self._capacity = capacity != self._capacity, capacity
+        has_grown = capacity != self._capacity
         for i in range(len(self.members)) if has_grown else self._who["fit"]:
             self.states[i] = self.members[i].fit(self.states[i], capacity, attributes, now)
+        self._capacity = capacity  # last: where a member refuses, the others are not left behind
 
     def twin(self) -> Chain:
         """Make a copy, whose states are its own."""
@@ -232,6 +233,7 @@ class Chain:
                 if isinstance(error, CheckpointError):
                     raise
                 require(False, f"the state of {constraint.name!r} cannot be read ({error})")
+        self._capacity = columns
         strange = [name for name in arrays if name not in known and not name.startswith("attribute.")]
         require(not strange, f"it has arrays of no constraint, such as {strange[:1]}")
 

@@ -122,9 +122,9 @@ class Constrained:
         with self._lock, self.bandit._lock:
             bandit, chain = self.bandit, self._chain
             wanted = query(self, ids, k, context, now, seen)
+            self._fit(wanted.present)  # first, as it refuses times that are too far off
             if bandit._is_timed:
                 _updating.advance(bandit, wanted.time)
-            self._fit(wanted.present)
             asked = masked(self, chain, wanted)
             choice, chances, method = NOTHING, None, EXACT
             quick = quick_choice(chain, asked.request, asked.ranking) if asked.request.k and not propensities else None

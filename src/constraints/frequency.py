@@ -133,6 +133,8 @@ class FrequencyCap(Constraint):
     def mask(self, state: AnyState, request: Request) -> list[tuple[str, Mask]]:
         """Which candidates this viewer may still be served, `[C]`."""
         viewer = _viewer(request)
+        if self.by is not None and self.by in request.attributes.values:  # what is wrong is told before it is counted
+            request.attributes.codes(self.by, request.columns[:0])
         if viewer is None or self.window_at(request.now) != state.counts[WINDOW]:
             return []
         keep = np.ones(request.columns.size, np.bool_)

@@ -127,6 +127,8 @@ class LowQuality(Constraint):
     def price(self, state: AnyState, request: Request) -> Price | None:
         """Cost of each candidate; nothing while the queue is empty."""
         if state.queue[0] <= 0.0:
+            if self.attribute is not None:  # one that is missing is told before anything is served
+                request.numbers(self.attribute)
             return None
         return Price(cost=self.weight * state.queue[0] * self.rates(state, request))
 
