@@ -139,8 +139,8 @@ def fleets():
 
 
 def budgets():
-    """Budgets of 5,000 decisions by dual prices and re-solved programs (`benchmarks/knapsack.py`), 12 seeds each."""
-    return printed("benchmarks/knapsack.py", "12")
+    """Budgets of 5,000 decisions by dual prices and re-solved programs (`benchmarks/knapsack.py`), 20 seeds each."""
+    return printed("benchmarks/knapsack.py", "20")
 
 
 def merges():

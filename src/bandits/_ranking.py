@@ -74,12 +74,16 @@ class Ranking:
         bandit.policy.scores(table, handles, uids, self._key, version, self._now, *bandit._numbers, out)
         return out
 
-    def means(self) -> Table:
-        """Posterior mean reward of each candidate, `[C]`."""
-        bandit = self._bandit
-        if self._contexts is not None:
-            return read(bandit, self._handles, self._contexts, 0, self._now, draws=False).table[P, :-1].copy()
-        means: Table = bandit._model.mean(bandit._state, self._handles, self._now)
+    def means(self, positions: Handles | None = None) -> Table:
+        """Posterior mean reward of each candidate, `[C]`, or of those at some positions alone."""
+        bandit, handles, contexts = self._bandit, self._handles, self._contexts
+        if positions is not None:
+            handles = handles[positions]
+            if contexts is not None and contexts.shape[0] > 1:
+                contexts = np.ascontiguousarray(contexts[positions])
+        if contexts is not None:
+            return read(bandit, handles, contexts, 0, self._now, draws=False).table[P, :-1].copy()
+        means: Table = bandit._model.mean(bandit._state, handles, self._now)
         return means
 
     def inclusion(self, k: int, scales: Table | None = None, offsets: Table | None = None) -> Table | None:

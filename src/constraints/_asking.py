@@ -78,7 +78,7 @@ def masked(owner: Constrained, chain: Chain, asked: Query) -> Asked:
     offered, contexts, k, viewer, present, time, key = asked
     ranking = Ranking(owner.bandit, offered.handles, offered.version, contexts, key, time)
     columns, uids = _names(owner, offered)
-    request = Request(columns, uids, k, present, key, viewer, owner._attributes, ranking.means)
+    request = Request(columns, uids, k, present, key, viewer, owner._attributes, ranking.means, ranking.means)
     left = chain.mask(request)
     dropped = {"paused": offered.dropped} if offered.dropped else {}
     if not left.dropped or left.keep is None:
@@ -86,8 +86,9 @@ def masked(owner: Constrained, chain: Chain, asked: Query) -> Asked:
     kept = np.flatnonzero(left.keep)
     ranking = ranking.among(kept)
     ids = [offered.ids[i] for i in kept.tolist()]
+    means = ranking.means
     request = Request(
-        columns[kept], uids[kept], min(k, kept.size), present, key, viewer, owner._attributes, ranking.means
+        columns[kept], uids[kept], min(k, kept.size), present, key, viewer, owner._attributes, means, means
     )
     return Asked(request, ranking, ids, offered.handles[kept], dropped | left.dropped, left.relaxed)
 

@@ -131,13 +131,16 @@ def settle(
 def told_costs(arms: Floats, columns: Columns, mean: float, weight: float, reach: float, out: Floats) -> None:
     """Write the mean cost of each column, `reach` standard deviations of that mean lower.
 
-    The prior is of so much weight, and of a deviation as large as its mean.
+    The prior is of so much weight, and of a deviation as large as its mean. What is awaited counts as if it had come
+    back, for the deviation, so that one arm is not tried again and again while nothing is heard of it.
     """
+    total, squares = mean * weight, 2.0 * mean * mean * weight
     for i in range(columns.size):
         column = columns[i]
-        n = weight + arms[WEIGHT, column]
-        each = (mean * weight + arms[SUM, column]) / n
+        inverse = 1.0 / (weight + arms[WEIGHT, column])
+        each = (total + arms[SUM, column]) * inverse
         out[i] = each
         if reach != 0.0:
-            variance = (2.0 * mean * mean * weight + arms[SQUARES, column]) / n - each * each
+            variance = (squares + arms[SQUARES, column]) * inverse - each * each
+            n = weight + arms[WEIGHT, column] + arms[EXPOSED, column]
             out[i] = max(each - reach * math.sqrt(max(variance, 0.0) / n), 0.0)

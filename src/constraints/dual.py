@@ -39,7 +39,8 @@ from ._pacing import (
 from .attributes import Attributes
 from .base import Columns, Constraint, Exposure, Feedback, Floats, Precedence, Price, Request
 
-Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
+Positive = Annotated[float, Field(ge=1e-9, le=1e15)]
+Seconds = Annotated[float, Field(ge=1e-3, le=1e15)]
 Count = Annotated[int, Field(gt=0, lt=2**53)]
 
 
@@ -75,10 +76,15 @@ class DualPrice(Constraint):
     expected cost, not the cost that came back, moves the price: the latter lets it swing between arms.
 
     What is spent is what came back, and the expected cost of every exposure whose feedback did not come yet, or never
-    will: feedback replaces it. So late feedback does not let it overspend, nor lost feedback, on average.
+    will: feedback replaces it. So late feedback does not let it overspend, nor lost feedback, on average. Two limits
+    remain where costs are told d decisions late. The first d are made without knowing any, so that the prior must not
+    be far below what arms cost, nor d of them cost more than the limit. And what the last d cost is told too late: it
+    scatters by up to `sqrt(d rho (1 - rho))` where an exposure costs 0 or 1, which is 2 % of the limit for d = 500 of
+    5,000 decisions at rho = .05: there some runs end more than 2 % above it.
 
-    This is soft: it holds on average, within a percent or so. Where no decision may be over the limit, add one that is
-    hard. It also needs a choice that costs less than rho: an arm that does, or one that stands for serving nothing.
+    This is soft: it holds on average, within a percent or so. Where no decision may be over the limit, add
+    `Budget(resource, limit=..., per="reward")`, which is hard. It also needs a choice that costs less than rho: an arm
+    that does, or one that stands for serving nothing.
 
     Parameters
     ----------
@@ -99,6 +105,7 @@ class DualPrice(Constraint):
         What is a unit: an "exposure", whose cost is known; a "reward", so that an arm costs its reward times the cost;
         or "feedback", where `update(..., cost=...)` tells the cost of each and its mean is learnt. The price is then on
         that mean less its standard deviation ("at_least": and it), so that arms are tried whose cost is uncertain.
+        What is awaited counts for the deviation as if it had been told [4]_, so that arms take turns meanwhile.
     sense
         "at_most", or "at_least": then the price is paid to arms that help.
     scale
@@ -124,6 +131,8 @@ class DualPrice(Constraint):
        Journal of the ACM 69.
     .. [3] S. Balseiro, H. Lu and V. Mirrokni (2023), "The best of many worlds: dual mirror descent for online
        allocation problems", Operations Research 71.
+    .. [4] T. Desautels, A. Krause and J. Burdick (2014), "Parallelizing exploration-exploitation tradeoffs in Gaussian
+       process bandit optimization", Journal of Machine Learning Research 15.
 
     Examples
     --------
@@ -150,7 +159,7 @@ class DualPrice(Constraint):
     resource: str
     limit: Positive | None = None
     decisions: Count | None = None
-    window: Positive | None = None
+    window: Seconds | None = None
     rate: Positive | None = None
     cost: Cost = 1.0
     per: Literal["exposure", "reward", "feedback"] = "exposure"
@@ -159,7 +168,7 @@ class DualPrice(Constraint):
     step: Positive = 1.0
     largest: Positive = 2.0
     prior: tuple[Annotated[float, Field(ge=0.0, allow_inf_nan=False)], Positive] | None = None
-    outage: Positive = 300.0
+    outage: Seconds = 300.0
 
     precedence: ClassVar[Precedence] = Precedence.PRICE
 
@@ -239,7 +248,7 @@ class DualPrice(Constraint):
                 expected = self._told(state, columns, 0.0)
             else:
                 units = costs_of(self.cost, request.attributes, columns)
-                expected = units * request.means()[event.positions] if self.per == "reward" else units
+                expected = units * request.means_of(event.positions) if self.per == "reward" else units
             is_awaited = self.per != "exposure"
             serve(
                 state.totals,
@@ -278,7 +287,7 @@ class DualPrice(Constraint):
         require(0.0 <= totals[LAMBDA] <= self.largest, f"the multiplier of {self.resource!r} is out of range")
         counts = totals[[DECISIONS, FIRST, ARRIVALS, ELAPSED, SEEN, SQUARE]]
         require(bool((counts >= 0.0).all()), f"a count of {self.resource!r} is negative")
-        has_traffic = self.window is None or bool((counts[2:4] > 0.0).all())
+        has_traffic = self.window is None or bool((counts[2:4] >= 1e-9).all())
         require(has_traffic, f"the traffic of {self.resource!r} is not positive")
         require(
             bool((arms[[EXPOSED, WEIGHT, SQUARES]] >= 0.0).all()),

@@ -17,7 +17,7 @@ from ._mixing import best_mix
 from .attributes import Attributes
 from .base import Columns, Constraint, Exposure, Feedback, Floats, Mask, Precedence, Request
 
-Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
+Positive = Annotated[float, Field(ge=1e-9, le=1e15)]
 Count = Annotated[int, Field(gt=0, lt=2**53)]
 
 _SPENT, _HELD, _EXPECTED = range(3)  # rows of `resources`
@@ -141,11 +141,14 @@ class Knapsack(Constraint):
         resources = state.resources
         left = self._limits - resources[_SPENT] - resources[_HELD]
         most = self.most if self.per == "reward" else 1.0
-        costs = self._costs(request.attributes, request.columns)
-        may = np.ones(request.columns.size, np.bool_)
-        for each, room in zip(costs, left / (most * max(request.k, 1)), strict=True):
-            may &= each <= room
-        return [] if may.all() else [("BUDGET_SPENT", may)]
+        rooms = left / (most * max(request.k, 1))
+        if all(
+            not isinstance(cost, str | dict) and cost <= room for cost, room in zip(self._prices, rooms, strict=True)
+        ):
+            return []
+        may = np.empty(request.columns.size, np.bool_)
+        fits_all = which_fit(self._costs(request.attributes, request.columns), rooms, may)
+        return [] if fits_all else [("BUDGET_SPENT", may)]
 
     def mix(self, state: KnapsackState, request: Request, draws: Floats) -> Floats:
         """Probability of each candidate.
@@ -177,7 +180,7 @@ class Knapsack(Constraint):
         if isinstance(event, Exposure):
             costs = self._costs(event.request.attributes, event.columns)
             is_awaited = self.per == "reward"
-            means = event.request.means()[event.positions] if is_awaited else np.ones(event.columns.size)
+            means = event.request.means_of(event.positions) if is_awaited else np.ones(event.columns.size)
             hold(*state, event.columns, np.ascontiguousarray(costs), means, is_awaited, self.most)
         elif self.per == "reward":
             take_back(state.resources, state.arms, event.columns, event.rewards, self.most)
@@ -217,6 +220,19 @@ class Knapsack(Constraint):
                     f"{cost} = {row.min()} is below 0; a knapsack only empties: describe arms with costs >= 0"
                 )
         return costs
+
+
+@kernel
+def which_fit(costs: Floats, rooms: Floats, may: Mask) -> bool:
+    """Write which candidates cost no more than there is room for, of every resource; return whether all do."""
+    fits_all = True
+    for i in range(may.size):
+        fits = True
+        for j in range(rooms.size):
+            fits &= costs[j, i] <= rooms[j]
+        may[i] = fits
+        fits_all &= fits
+    return fits_all
 
 
 @kernel

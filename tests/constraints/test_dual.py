@@ -131,7 +131,8 @@ def test_prices_by_hand():
 def test_costs_told_by_feedback_by_hand():
     """Prior (2, 3) and costs 4 and 6 of weights 1 and 2: mean (6 + 16) / 6, mean square (2 4 3 + 16 + 72) / 6.
 
-    Of the untried one 2 and 8, so that its mean is known to within 2 / sqrt(3).
+    Of the untried one 2 and 8, so that its mean is known to within 2 / sqrt(3); and 2 / sqrt(5), as if both had been
+    heard of, while two exposures of it are awaited.
     """
     rule = DualPrice("money", rate=1.0, per="feedback", prior=(2.0, 3.0))
     state = with_multiplier(rule, 1.0)
@@ -143,6 +144,47 @@ def test_costs_told_by_feedback_by_hand():
     least = DualPrice("money", rate=1.0, per="feedback", prior=(2.0, 3.0), sense="at_least")
     np.testing.assert_allclose(least.price(state, request([1, 0])).cost, -means - deviations, rtol=1e-14)
     assert rule.report(state, ATTRIBUTES)["spent"] == 10.0
+    rule.observe(state, exposure([0], 0))
+    rule.observe(state, exposure([0], 1))
+    assert rule.report(state, ATTRIBUTES)["awaited"] == 4.0  # by the mean, whatever the deviation
+    state.totals[0] = 1.0
+    deviations[1] = 2.0 / math.sqrt(5.0)
+    np.testing.assert_allclose(rule.price(state, request([1, 0])).cost, means - deviations, rtol=1e-14)
+    rule.observe(state, feedback(0, cost=2.0))
+    rule.observe(state, feedback(0, cost=2.0))
+    deviations[1] = math.sqrt((24 + 8) / 5 - 4.0) / math.sqrt(5.0)
+    np.testing.assert_allclose(rule.price(state, request([1, 0])).cost, means - deviations, rtol=1e-14)
+
+
+def test_arms_are_tried_in_turn_while_nothing_is_heard_of_them():
+    """With lambda = 2 and rho = .05 a unit is priced 40, so that what is awaited outweighs what arms bring by then."""
+    rule = DualPrice("money", limit=250.0, decisions=5_000, per="feedback", prior=(0.3, 10.0))
+    state, served = with_multiplier(rule, 2.0), []
+    for number in range(250):
+        served.append(int((MEANS - rule.price(state, request()).cost).argmax()))
+        rule.observe(state, exposure(served[-1:], number))
+    assert np.bincount(served, minlength=K).min() >= 25
+    assert rule.report(state, ATTRIBUTES)["lambda"] == 2.0
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_free_arm_is_not_locked_out_by_a_cheap_one_while_costs_are_late(seed):
+    """Half of the limit is gone before any cost is heard; the rest holds to within chance, five deviations."""
+    rule = DualPrice("money", limit=250.0, decisions=5_000, per="feedback", prior=(0.3, 60.0))
+    rates, means = np.array([0.0, 0.08, 0.2, 0.4, 0.6]), np.array([0.04, 0.3, 0.3, 0.4, 0.6])
+    rng, state, costs, late = np.random.default_rng(seed), rule.init(K), [], []
+    for number in range(5_000):
+        price = rule.price(state, request())
+        scores = means + rng.normal(0.0, 0.1 if number > 500 else 1.0, K) - (0.0 if price is None else price.cost)
+        arm = int(scores.argmax())
+        rule.observe(state, exposure([arm], number))
+        costs.append(float(rng.random() < rates[arm]))
+        late.append((arm, costs[-1]))
+        if number >= 500:
+            arm, cost = late.pop(0)
+            rule.observe(state, feedback(arm, cost=cost))
+    assert sum(costs[:500]) > 125.0
+    assert sum(costs) <= 250.0 + 5.0 * math.sqrt(500 * 0.05 * 0.95)
 
 
 def test_groups_are_named_not_numbered():
@@ -369,7 +411,7 @@ def test_contradictory_states_are_refused(name, place):
         ({"limit": 1.0, "rate": 1.0}, "one of them"),
         ({"limit": 1.0}, "needs decisions"),
         ({"rate": 1.0, "window": 60.0}, "no window"),
-        ({"rate": 0.0}, "greater than 0"),
+        ({"rate": 0.0}, "greater than or equal"),
         ({"rate": 1.0, "per": "feedback", "cost": "fee"}, "leave it out"),
         ({"rate": 1.0, "prior": (1.0, 1.0)}, "a prior is for"),
         ({"rate": 1.0, "sense": "exactly"}, "at_most"),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from seedbed.bandits import Bandit, Beta, Thompson
-from seedbed.constraints import DualPrice, Knapsack, Value
+from seedbed.constraints import Budget, DualPrice, Knapsack, Value
 from seedbed.constraints.constrained import Constrained
 
 PRICES, DEMAND = np.array([29.9, 34.9, 39.9, 44.9]), np.array([0.8, 0.6, 0.3, 0.1])
@@ -19,6 +19,10 @@ def dual(alpha):
     return [Value("price"), DualPrice("units", per="reward", scale=44.9, **inventory)]
 
 
+def hard(alpha):
+    return [*dual(alpha), Budget("units", limit=alpha * PERIODS, per="reward")]
+
+
 def resolved(alpha):
     return [Knapsack({"units": alpha * PERIODS}, decisions=PERIODS, value="price")]
 
@@ -29,24 +33,27 @@ def seller(constraints, seed=0):
     return ranker
 
 
-def revenue_and_sales(constraints, seed, limit=np.inf):
-    """Play all periods, or until nothing is left."""
+def revenue_and_sales(constraints, seed, delay=0):
+    """Play all periods; a customer's answer is learnt some decisions later."""
     ranker = seller(constraints, seed)
     customers = np.random.default_rng(seed).random(PERIODS)
-    revenue, sales = 0.0, 0
-    for customer in customers:
-        for arm in ranker.select().arms:
+    revenue, sales, late = 0.0, 0, []
+    for period, customer in enumerate(customers):
+        decision = ranker.select()
+        for arm in decision.arms:
             sold = customer < DEMAND[arm]
-            ranker.update(arm, float(sold))
+            late.append((period + delay, arm, sold, decision))
             revenue, sales = revenue + sold * PRICES[arm], sales + int(sold)
-        if sales >= limit:
-            break
+        while late and late[0][0] <= period:
+            _, arm, sold, decision = late.pop(0)
+            ranker.update(arm, float(sold), decision=decision)
     return revenue, sales
 
 
 @pytest.mark.parametrize("alpha", [0.25, 0.5])
-def test_the_resolved_program_earns_the_fluid_optimum_and_never_oversells(alpha):
-    played = [revenue_and_sales(resolved(alpha), seed) for seed in range(2)]
+@pytest.mark.parametrize("constraints", [resolved, hard])
+def test_hard_inventories_earn_the_fluid_optimum_and_are_never_oversold(constraints, alpha):
+    played = [revenue_and_sales(constraints(alpha), seed) for seed in range(2)]
     assert np.mean([revenue for revenue, _ in played]) >= 0.98 * FLUID[alpha] * PERIODS
     assert max(sales for _, sales in played) <= alpha * PERIODS
 
@@ -60,7 +67,15 @@ def test_the_dual_price_earns_the_fluid_optimum_and_holds_the_budget(alpha):
     assert max(shares) <= 1.02
 
 
-@pytest.mark.parametrize("constraints", [dual(0.25), resolved(0.25)])
+@pytest.mark.parametrize("constraints", [resolved, hard])
+def test_answers_that_come_late_oversell_nothing(constraints):
+    """Forty are in flight at most, and none of them is sold twice."""
+    revenue, sales = revenue_and_sales(constraints(0.25), seed=2, delay=40)
+    assert 0.95 * 0.25 * PERIODS <= sales <= 0.25 * PERIODS
+    assert revenue >= 0.95 * FLUID[0.25] * PERIODS
+
+
+@pytest.mark.parametrize("constraints", [dual(0.25), hard(0.25), resolved(0.25)])
 def test_a_resumed_seller_goes_on_alike_in_any_order_of_the_arms(constraints):
     ranker = seller(constraints)
     for t in range(300):
