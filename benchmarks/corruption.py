@@ -11,6 +11,7 @@ import resource
 import struct
 import sys
 import time
+import traceback
 import warnings
 from collections import Counter
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from functools import cache
 from hashlib import blake2b
 from typing import Any, Self
 
+import chains
 import msgpack
 import numpy as np
 
@@ -44,6 +46,7 @@ from seedbed.bandits import (
     UnknownArmError,
 )
 from seedbed.bandits.errors import MergeError
+from seedbed.constraints import Constrained
 from seedbed.storage import _saved
 
 HEAD, CHECKSUM = 20, 16
@@ -225,6 +228,7 @@ def specimens() -> dict[str, bytes]:
         **_told(),
         "cold start": _rooms().to_bytes(),
         "cold start, no rooms": ColdStartAllocator().to_bytes(),
+        **{f"constrained, {name}": make().to_bytes() for name, make in chains.CHAINS.items()},
     }
 
 
@@ -466,8 +470,10 @@ def alter_entries(rng: Random, tree: Any, other: Any) -> None:
             near = [old + 1.0, -old, old * 2.0, old + 0.5, old * 1e10]
             data[at : at + 8] = struct.pack("<d", float(_one(rng, NUMBERS if rng.random() < 0.7 else near)))
         else:
-            number = int(_one(rng, [x for x in NUMBERS if isinstance(x, int)])) & (2**64 - 1)
-            data[at : at + 8] = struct.pack("<Q", number)
+            old = struct.unpack_from("<Q", data, at)[0] if len(data) >= 8 else 0
+            near = [old + 1, old - 1, old ^ 1 << 32, old ^ 2, int(rng.integers(16)), int(rng.integers(16)) << 32]
+            number = _one(rng, [x for x in NUMBERS if isinstance(x, int)] if rng.random() < 0.5 else near)
+            data[at : at + 8] = struct.pack("<Q", int(number) & (2**64 - 1))
     array[2] = bytes(data[: len(array[2])])
 
 
@@ -532,6 +538,8 @@ def outcome(blob: bytes, loader: Any, valid: bytes | None = None) -> str:
     assert twin.to_bytes() == saved, "saved and read again, it is another"
     if loader is Bandit:
         _use_bandit(thing, twin)
+    elif loader is Constrained:
+        _use_constrained(thing, twin)
     elif loader is Resumed:
         _use_bandit(thing.saved.bandit, twin.saved.bandit)
     else:
@@ -615,6 +623,78 @@ def _can_count_on(bandit: Bandit) -> bool:
     return max(bandit.updates, bandit._counter[0], bandit._table[1:3].max(), *counts) < most
 
 
+def _raised(call: Callable[[], Any]) -> Any:
+    """Call; None for an error that the library itself raises and explains, not one that numpy stumbles over."""
+    try:
+        return call()
+    except CheckpointError:
+        raise
+    except (UnknownArmError, ValueError) as error:
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        assert (last.line or "").startswith("raise"), f"{type(error).__name__}: {error} ({last.filename}:{last.lineno})"
+        return None
+
+
+def _use_constrained(constrained: Constrained, twin: Constrained) -> None:
+    """Serve viewers, tell, give back, change arms; what was read must decide as its own twin does."""
+    bandit = constrained.bandit
+    model = bandit.policy.model
+    width = model.width if model.is_contextual else 0
+    one, two = ({"context": [[0.5] * width] * n if n > 1 else [0.5] * width} if width else {} for n in (1, 2))
+    now = bandit._now if bandit._now is not None else 0.0
+    known, resources = constrained._chain.metrics_read, constrained._chain.resources_read
+    metrics = {name: value for name, value in chains.METRICS.items() if name in known}
+    assert repr(constrained.report()) == repr(twin.report()), "reports"
+    for i, k in enumerate((1, 3)):
+        viewer = {"id": ("ann", 7)[i], "is_new": i == 0, "age": 16 + 4 * i}
+        asked = {"now": now + 1.0 + i, "viewer": viewer, **one}
+        chances = _raised(lambda k=k, a=asked: constrained.propensities(k=k, draws=3, **a))
+        assert chances is None or ((chances >= 0.0) & (chances <= 1.0 + 1e-9)).all(), "a propensity is none"
+        _raised(lambda a=asked: constrained.scores(**a))
+        decision, other = (
+            _raised(lambda c=c, k=k, a=asked: c.select(k=k, pending=True, **a)) for c in (constrained, twin)
+        )
+        if i == 0 and decision is not None:
+            assert (decision.arms, decision.dropped) == (other.arms, other.dropped), "decisions"
+        arms = decision.arms if decision else constrained.arms
+        for arm in arms[:2]:
+            told = {"cost": {name: 1.5 for name in resources} or None, "metrics": metrics or None}
+            _raised(lambda a=arm, t=told, d=decision: constrained.update(a, 1.0, at=now, decision=d, **t, **one))
+            _raised(lambda a=arm, t=told: constrained.update([a, a], [0.0, 1.0], at=now + 2.0, **t, **two))
+        if decision is not None:
+            _raised(lambda d=decision: constrained.refund(d))
+    ids = constrained.arms
+    for call in (
+        lambda: constrained.describe(ids[:2], topic="brand", creator="new", price=1.0),
+        lambda: constrained.block(ids[:1]),
+        lambda: constrained.unblock(ids[:1]),
+        lambda: constrained.give_back("leased", constrained.unused("leased", now=now + 3.0), now=now + 3.0),
+        lambda: constrained.grant("leased", 5, now=now + 4.0),
+        lambda: constrained.retire_arms(ids[:1]),
+        lambda: constrained.add_arms([f"new {i}" for i in range(20)], topic="newest", creator="x", price=1.0, low=0.5),
+        lambda: constrained.expire(now + 10.0),
+        lambda: constrained.select(k=2, now=now + 20.0, viewer={"id": "ann"}, **one),
+        lambda: constrained.select(k=2, now=now + 1e6, viewer={"id": 7}, **one),
+        lambda: constrained.select(k=1, now=now + 1e6, **one),
+    ):
+        _raised(call)
+    constrained.report()
+    if (
+        not width
+        and _can_count_on(bandit)
+        and max(map(_largest, constrained._chain.states), default=0) < 2**53 - 10_000
+    ):
+        Constrained.from_bytes(constrained.to_bytes())
+
+
+def _largest(state: Any) -> float:
+    """Largest integer in a state, but for 64-bit names and links."""
+    whole = [
+        array for name, array in state._asdict().items() if array.dtype == np.int64 and name not in ("heads", "links")
+    ]
+    return max((int(np.abs(array).max(initial=0)) for array in whole), default=0)
+
+
 def _use_allocator(allocator: ColdStartAllocator, twin: ColdStartAllocator) -> None:
     """Run a few ticks; what was read must plan as its own twin does."""
     _use_bandit(Bandit.from_bytes(allocator.bandit.to_bytes()), Bandit.from_bytes(twin.bandit.to_bytes()))
@@ -647,6 +727,8 @@ def loader_of(name: str) -> Any:
     """What reads a specimen."""
     if name.startswith("told"):
         return _receivers()[name.split(", ")[1]]
+    if name.startswith("constrained"):
+        return Constrained
     return ColdStartAllocator if name.startswith("cold") else Resumed if name == "durable" else Bandit
 
 

@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import constraining
 import contextual
 import learning
 import limits
@@ -21,6 +22,7 @@ SUBJECTS = {
     "selecting": selecting.SUBJECT,
     "learning": learning.SUBJECT,
     "contextual": contextual.SUBJECT,
+    "constraining": constraining.SUBJECT,
     "state": state.SUBJECT,
     "startup": startup.SUBJECT,
     "limits": limits.SUBJECT,

@@ -367,8 +367,89 @@ function checkDurable(checkpoint) {
   values.set("bandit", readCheckpoint(Buffer.from(inner.entries), ["bandit"]));
 }
 
+const RANKS = { // of kinds of constraints; then the arrays of each: [dtype, ...shape], "K" for the bandit's columns
+  eligibility: 0, frequency: 0, protected: 0, guardrail: 1, baseline: 2, budget: 2, cap: 2, knapsack: 2, fair_share: 3,
+  floor: 3, epsilon: 4, explore_slots: 4, slate: 4, demotion: 5, dual_price: 5, head_cap: 5, low_quality: 5,
+  concentration: 6, objective: 6, value: 6,
+};
+const [ARMS, COUNTS, MARKS] = [["<f8", "K"], ["<i8", "K"], ["|u1", "K"]];
+const ANY = null; // of a length that the file alone says
+
+function statesOf(rule) {
+  const others = (metrics) => metrics.filter((name) => name !== "reward").length;
+  const evidence = (process) => (process.get("kind") === "bounded_mean" ? 16 : 2);
+  switch (rule.get("kind")) {
+    case "baseline": return {
+      plays: COUNTS, counts: ["<f8", 2, "K"], lower: ARMS, upper: ARMS, ranks: COUNTS, is_baseline: MARKS,
+      totals: ["<f8", 6],
+    };
+    case "budget": return {
+      accounts: ["<f8", 5, ANY], arms: ["<f8", rule.get("by") === "arm" ? 8 : 3, "K"], reservations: ["<f8", 9, ANY],
+      numbers: ["<i8", ANY], clock: ["<f8", 6],
+    };
+    case "concentration": return { exposures: COUNTS, offered: MARKS };
+    case "demotion": return { harms: ARMS, counts: ARMS, totals: ["<f8", 2] };
+    case "dual_price": return { totals: ["<f8", 12], arms: ["<f8", 6, "K"] };
+    case "eligibility": return { blocked: MARKS, served: COUNTS, held: ["<u8", "K"], seen: ["<i8", 1] };
+    case "epsilon": return { counts: ["<f8", 2 * others([rule.get("metric")]), "K"] };
+    case "explore_slots": return { exposures: COUNTS };
+    case "fair_share": return { deficit: ARMS, worst: ["<f8", 1], scaled: ["<i8", 1] };
+    case "frequency": return {
+      viewers: ["<u8", 2, ANY], heads: ["<i8", 2, ANY], arms: ["<u8", 2, ANY], links: ["<i8", 2, ANY],
+      used: ["<i8", 2, 3], counts: ["<i8", 6],
+    };
+    case "guardrail": {
+      const metrics = [rule.get("metric")].flat();
+      const processes = Array.isArray(rule.get("evidence")) ? rule.get("evidence") : metrics.map(() => rule.get("evidence"));
+      return { counts: ["<f8", processes.reduce((rows, one) => rows + evidence(one), 0), "K"], blocked: MARKS };
+    }
+    case "head_cap": return { exposures: ARMS, total: ["<f8", 1], window: ["<i8", 1] };
+    case "knapsack": {
+      const size = rule.get("inventory").size;
+      return { decisions: ["<f8", 1], resources: ["<f8", 3, size], arms: ["<f8", 1 + 3 * size, "K"] };
+    }
+    case "low_quality": return { lows: ARMS, counts: ARMS, queue: ["<f8", 1], totals: ["<f8", 2] };
+    case "objective": return { counts: ["<f8", 2 * others([...rule.get("metrics").keys()]), "K"] };
+    case "protected": return { counts: ["<f8", evidence(rule.get("evidence")), "K"], safe: MARKS };
+    default: return {};
+  }
+}
+
+function checkConstrained(checkpoint) {
+  const { config, values, arrays } = checkpoint;
+  const inner = taken(values, "bandit");
+  require(Buffer.isBuffer(inner), "its bandit is not bytes");
+  const bandit = readCheckpoint(inner, ["bandit"]);
+  values.set("bandit", bandit);
+  const columns = bandit.values.get("ids").length;
+  const rules = taken(config, "constraints");
+  const isRule = (rule) => rule instanceof Map && Object.hasOwn(RANKS, rule.get("kind"));
+  require(Array.isArray(rules) && rules.every(isRule), "its constraints are not a list of known kinds");
+  const names = taken(values, "names");
+  const areNames = (given) => Array.isArray(given) && given.every((name) => typeof name === "string");
+  require(names instanceof Map && [...names.values()].every(areNames), "its names are not lists by attribute");
+  const known = new Set(["chances"]);
+  const check = (name, dtype, shape) => {
+    const array = arrays.get(name);
+    const fits = array?.dtype === dtype && array.shape.length === shape.length;
+    require(fits && shape.every((n, i) => n === ANY || n === array.shape[i]), `array ${name} is missing or misshapen`);
+    known.add(name);
+  };
+  for (const name of arrays.keys()) if (name.startsWith("attribute.")) check(name, "<f8", [columns]);
+  require([...names.keys()].every((name) => known.has(`attribute.${name}`)), "an attribute has names and no array");
+  if (arrays.has("chances")) check("chances", "<f8", [columns]);
+  const sorted = [...rules].sort((x, y) => RANKS[x.get("kind")] - RANKS[y.get("kind")]); // a stable order
+  sorted.forEach((rule, place) => {
+    for (const [field, [dtype, ...shape]] of Object.entries(statesOf(rule))) {
+      check(`${place}.${field}`, dtype, shape.map((n) => (n === "K" ? columns : n)));
+    }
+  });
+  require([...arrays.keys()].every((name) => known.has(name)), "it has arrays of no constraint");
+}
+
 const CHECKS = {
   bandit: checkBandit, cold_start: checkColdStart, contribution: checkContribution, durable: checkDurable,
+  constrained: checkConstrained,
 };
 
 function meansOf(checkpoint) {

@@ -17,7 +17,8 @@ def warmup(config: object) -> float:
     Parameters
     ----------
     config
-        A policy such as `Thompson()`, whose bandit will be run, or a `ColdStartConfig`.
+        A policy such as `Thompson()`, whose bandit will be run; a `ColdStartConfig`; or a `Constrained`, of which a
+        copy serves its arms a few times.
 
     Raises
     ------

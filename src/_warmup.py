@@ -10,14 +10,20 @@ def warm_up(config: object) -> float:
     """Use everything that the configuration offers once; see `seedbed.warmup`."""
     from .allocators import ColdStartConfig
     from .bandits.policies._base import Policy
+    from .constraints import Constrained
 
     start = time.perf_counter()
     if isinstance(config, ColdStartConfig):
         _use_allocator(config)
     elif isinstance(config, Policy):
         _use_bandit(config)
+    elif isinstance(config, Constrained):
+        _use_bandit(config.bandit.policy)
+        _use_constrained(config)
     else:
-        raise ValueError(f"config = {config!r:.80} is neither a policy, such as Thompson(), nor a ColdStartConfig")
+        raise ValueError(
+            f"config = {config!r:.80} is neither a policy, such as Thompson(), nor a ColdStartConfig or a Constrained"
+        )
     return time.perf_counter() - start
 
 
@@ -56,6 +62,34 @@ def _use_bandit(policy: Any) -> None:
         Bandit.from_bytes(bandit.to_bytes()).uids(bandit.rows([0]))
         if model.half_life is not None:
             bandit.update(0, 1.0, at=1_000.0 * model.half_life, **event)
+
+
+def _use_constrained(ranker: Any) -> None:
+    """Let a copy serve its arms, one and two at a time, and learn what came back."""
+    from copy import deepcopy
+
+    from .constraints.drawing import choose
+
+    twin = deepcopy(ranker)
+    model = twin.bandit.policy.model
+    context = {"context": np.full(model.width, 0.5)} if model.is_contextual else {}
+    costs, metrics = dict.fromkeys(twin._chain.resources_read, 0.0), dict.fromkeys(twin._chain.metrics_read, 0.0)
+    now = 0.0 if twin.bandit._now is None else twin.bandit._now
+    for k in (1, min(2, len(twin)), 1) if len(twin) else ():
+        try:
+            decision = twin.select(k=k, now=now, viewer={"id": "warm-up"}, **context)
+        except ValueError:  # of a mixture, for one arm alone; or what is not described yet
+            continue
+        event = {**context, **({"propensity": 0.5} if twin.bandit.policy.needs_propensity else {})}
+        for arm in decision.arms:
+            twin.update(arm, 0.0, cost=costs or None, metrics=metrics or None, decision=decision, **event)
+            twin.update([arm], [0.0], cost=costs or None, metrics=metrics or None, **event)
+        twin.refund(decision)
+    if twin._chain.mixes or twin._chain.has_shares:  # whom they draw is a matter of chance
+        for k in (1, 2):
+            choose(0, np.arange(3, dtype=np.uint64), np.full(3, k / 3.0), k)
+    twin.report()
+    type(twin).from_bytes(twin.to_bytes(), constraints=twin.constraints)
 
 
 def _has_no_propensities(policy: Any) -> bool:

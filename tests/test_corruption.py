@@ -239,6 +239,8 @@ CONTRADICTIONS = [
     ("exposures are no counts", "beta", put("shown_counts", 0, -1.0)),
     ("exposures are not in order", "beta", lambda c: c.values["shown"].reverse()),
     ("exposures are not in order", "beta", lambda c: c.values["shown"][0].__setitem__(0, float("nan"))),
+    ("of arms that never were", "beta", put("shown_handles", 0, 3 + 2 * 2**32)),
+    ("of arms that never were", "beta", put("shown_handles", 0, 1_000)),
     ("changes are no records", "beta", lambda c: c.values["changes"].append([["a"], None, 1, 1.0])),
     ("changes are no records", "beta", lambda c: c.values["changes"].append(["a", float("nan"), 1, 1.0])),
     ("block is no regression", "linear", put("blocks", (0, -1), -1e300)),

@@ -10,6 +10,7 @@ import seedbed
 from seedbed.allocators import ColdStartAllocator, ColdStartConfig
 from seedbed.bandits import EXP3, KLUCB, UCB1, Bandit, BayesUCB, Beta, Gaussian, HybridLinear, LinUCB, Thompson
 from seedbed.cli import main
+from seedbed.constraints import Budget, Constrained, DualPrice, Eligibility, Floor, Guardrail, Rule, Slate
 
 
 class Compilations(event.Listener):
@@ -83,3 +84,28 @@ def test_the_command_names_what_it_does_not_know(capsys, tmp_path):
     wrong.write_text(json.dumps({"kind": "thomson"}))
     assert main(["warmup", str(wrong)]) == 1
     assert "holds no policy" in capsys.readouterr().err
+
+
+def test_after_the_warm_up_a_chain_compiles_nothing():
+    constraints = [
+        Eligibility(rules=(Rule(reason="NEW", viewer={"is_new": True}, arm={"sort": "hard"}),)),
+        Budget("exposures", limit=100, window=60.0),
+        Budget("money", limit=100, by="sort", per="feedback"),
+        Guardrail("negative", limit=0.02),
+        DualPrice("stock", limit=50, decisions=100, per="reward"),
+        Floor(0.01),
+        Slate(by="sort", upper=2),
+    ]
+    ranker = Constrained(Bandit(Thompson(), range(20)), constraints)
+    ranker.describe(range(20), sort=["hard", "soft"] * 10)
+    before = ranker.to_bytes()
+    seedbed.warmup(ranker)
+    assert ranker.to_bytes() == before
+    listener = Compilations()
+    with event.install_listener("numba:compile", listener):
+        for n in range(30):
+            decision = ranker.select(k=1 + n % 4, now=float(n), viewer={"is_new": n % 2 == 0})
+            for arm in decision.arms:
+                ranker.update(arm, float(n % 2), cost=1.0, metrics={"negative": 0.0}, decision=decision)
+        ranker.report()
+    assert listener.names == []

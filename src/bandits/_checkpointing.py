@@ -298,7 +298,10 @@ def _take_shown(bandit: Bandit, values: dict[str, Any], arrays: dict[str, Any]) 
     require(
         bool(((counts >= 0.0) & (counts == np.floor(counts)) & (handles >= 0)).all()), "its exposures are no counts"
     )
-    columns = np.minimum(columns_of(handles), bandit._table.shape[1] - 1)
+    columns = columns_of(handles)
+    generations: Any = arrays.get("generations", np.zeros(bandit.columns, np.int64))
+    known = bool((columns < bandit.columns).all()) and bool((handles >> 32 <= generations[columns]).all())
+    require(known, "its exposures are of arms that never were")  # and one day may be
     is_live = bandit._table[STAMP, columns] == handles >> 32
     shown_most = np.where(is_live, bandit._table[SHOWN, columns], np.inf)
     require(bool((counts <= shown_most).all()), "its exposures contradict each other")

@@ -44,9 +44,24 @@ _AT, INTO, _LAST = _panel_matrices()
 
 
 @free_kernel
-def columns_and_last() -> tuple[Floats, Floats]:
-    """Columns of a panel, and what gives the last two Legendre coefficients, for kernels of other modules."""
-    return _AT, _LAST
+def carry(i: int, half: float, density: Floats, survival: Floats) -> float:
+    """Add to `survival[i]` the integral of `density[i]` from each column up; return the flaw of its polynomial."""
+    even = odd = 0.0
+    for n in range(NODES):
+        scaled = half * density[i, n]
+        even += _LAST[n, 0] * scaled
+        odd += _LAST[n, 1] * scaled
+        for m in range(COLUMNS):
+            survival[i, m] += INTO[n, m] * scaled
+    for m in range(COLUMNS):  # the polynomial of a tail may dip below zero by a rounding
+        survival[i, m] = max(survival[i, m], 0.0)
+    return abs(even) + abs(odd)
+
+
+@free_kernel
+def column_at(m: int) -> float:
+    """Place of a column in a panel, from 1 at its upper end to -1 at its lower."""
+    return float(_AT[m])
 
 
 @free_kernel
@@ -142,16 +157,7 @@ def fill_panel(
         for m in range(COLUMNS):
             rise = c * u[m] + d * v[m] if family != STUDENT else _rise(family, p, q, r, z, half * (_AT[m] - 1.0))
             density[i, m] = math.exp(log_top + rise)
-        even = odd = 0.0
-        for n in range(NODES):
-            scaled = half * density[i, n]
-            even += _LAST[n, 0] * scaled
-            odd += _LAST[n, 1] * scaled
-            for m in range(COLUMNS):
-                survival[i, m] += INTO[n, m] * scaled
-        for m in range(COLUMNS):  # the polynomial of a tail may dip below zero by a rounding
-            survival[i, m] = max(survival[i, m], 0.0)
-        flaw += abs(even) + abs(odd)
+        flaw += carry(i, half, density, survival)
         if not flaw <= TOLERANCE:
             break
     return flaw

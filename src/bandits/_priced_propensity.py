@@ -10,7 +10,7 @@ import numpy as np
 
 from ._families import BETA, GAMMA, NORMAL, STUDENT, log_density, upper_quantile
 from ._numba import free_kernel
-from ._panels import COLUMNS, INTO, NODES, TOLERANCE, Floats, Rows, columns_and_last, settle, stride
+from ._panels import COLUMNS, NODES, TOLERANCE, Floats, Rows, carry, column_at, settle, stride
 from ._special import log_beta_density, sigmoid
 from .propensity import FLAW, GROWTH, MAX_PANELS, MISSING, count_above, inclusion, share_of
 
@@ -123,8 +123,6 @@ def _fill(
     who: Rows,
     z: float,
     step: float,
-    at: Floats,
-    last: Floats,
     density: Floats,
     survival: Floats,
 ) -> float:
@@ -137,18 +135,9 @@ def _fill(
             density[i] = 0.0
             continue
         for m in range(COLUMNS):
-            y = z + half * (at[m] - 1.0)
+            y = z + half * (column_at(m) - 1.0)
             density[i, m] = _density(family, parameters[0, j], parameters[1, j], scales[j], arms[0, j], arms[3, j], y)
-        even = odd = 0.0
-        for n in range(NODES):
-            scaled = half * density[i, n]
-            even += last[n, 0] * scaled
-            odd += last[n, 1] * scaled
-            for m in range(COLUMNS):
-                survival[i, m] += INTO[n, m] * scaled
-        for m in range(COLUMNS):
-            survival[i, m] = max(survival[i, m], 0.0)
-        flaw += abs(even) + abs(odd)
+        flaw += carry(i, half, density, survival)
         if not flaw <= TOLERANCE:
             break
     return flaw
@@ -158,7 +147,6 @@ def _fill(
 def _sweep(family: int, parameters: Floats, scales: Floats, offsets: Floats, k: int, chances: Floats) -> bool:
     """Add each arm's chance to be among the k best."""
     arms, edges = _prepare(family, parameters, scales, offsets)
-    at, last = columns_and_last()
     n_arms = scales.size
     density, survival = np.empty((n_arms, COLUMNS)), np.empty((n_arms, COLUMNS))
     before, share = np.empty((n_arms + 1, k, COLUMNS)), np.empty(n_arms)
@@ -178,7 +166,7 @@ def _sweep(family: int, parameters: Floats, scales: Floats, offsets: Floats, k: 
         step = z - end
         limit = 0.5 * step
         who = np.flatnonzero(arms[2] > end)
-        if not _fill(family, parameters, scales, arms, who, z, step, at, last, density, survival) <= TOLERANCE:
+        if not _fill(family, parameters, scales, arms, who, z, step, density, survival) <= TOLERANCE:
             continue
         settle(arms, who, end, density, survival)
         left = count_above(survival[: who.size], k, before)

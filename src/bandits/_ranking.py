@@ -22,6 +22,8 @@ class Ranking:
 
     handles: `[C]`; version: that of the table where they are all of its columns in order, else -1; contexts: `[1, d]`
     or `[C, d]`; key: of the decision; now: seconds, NaN for the latest time known.
+
+    is_separate: whether the score of an arm is its own, whoever else is a candidate, and is quickly drawn by itself.
     """
 
     def __init__(
@@ -29,7 +31,7 @@ class Ranking:
     ) -> None:
         self._bandit, self._handles, self._version = bandit, handles, version
         self._contexts, self._key, self._now = contexts, key, now
-        self._is_lazy = type(bandit.policy) is Thompson and bandit.policy.sampler == "inversion"
+        self._is_lazy = self.is_separate = type(bandit.policy) is Thompson and bandit.policy.sampler == "inversion"
 
     def best(self, k: int, scales: Table | None = None, offsets: Table | None = None) -> tuple[Handles, Table]:
         """Positions and scores of the k best, best first; under prices by `scale_i score_i - offset_i`, `[C]` each."""

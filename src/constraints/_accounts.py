@@ -15,7 +15,7 @@ from .base import Constraint
 
 Columns = NDArray[np.int64]
 Floats = NDArray[np.float64]
-Seconds = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(gt=0.0, le=1e15)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
 _LARGEST = 2**53

@@ -81,7 +81,7 @@ def masked(owner: Constrained, chain: Chain, asked: Query) -> Asked:
     request = Request(columns, uids, k, present, key, viewer, owner._attributes, ranking.means, ranking.means)
     left = chain.mask(request)
     dropped = {"paused": offered.dropped} if offered.dropped else {}
-    if not left.dropped:
+    if not left.dropped or left.keep is None:
         return Asked(request, ranking, offered.ids, offered.handles, dropped, left.relaxed)
     kept = np.flatnonzero(left.keep)
     ranking = ranking.among(kept)

@@ -86,7 +86,8 @@ def check_state(state: BudgetState, name: str) -> None:
         is_number = field == "numbers" or bool((np.abs(array) <= 2.0**60).all())
         require(is_number, f"array {field!r} of {name!r} is not finite")
     window, granted, *whole = state.clock[ledger.WINDOW :].tolist()
-    require(granted >= 0.0 and min(whole) >= 0.0, f"the clock of {name!r} is negative")
+    fits = granted >= 0.0 and min(whole) >= 0.0 and max(whole) <= _LARGEST
+    require(fits, f"the clock of {name!r} is negative, or out of range")
     require(all(map(float.is_integer, [window, *whole])), f"the clock of {name!r} is not of whole numbers")
     first, count, lives = whole
     entries = state.reservations

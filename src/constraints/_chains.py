@@ -45,6 +45,16 @@ def slot_of(viewers: Words, heads: Integers, generation: int, stamp: int, viewer
 
 
 @kernel
+def are_found(viewers: Words, heads: Integers, generation: int, stamp: int) -> bool:
+    """Whether a search finds every viewer of a generation where he stands; the table has a free slot."""
+    for slot in range(heads.shape[1]):
+        is_live = heads[generation, slot] >> HALF == stamp
+        if is_live and slot_of(viewers, heads, generation, stamp, viewers[generation, slot]) != slot:
+            return False
+    return True
+
+
+@kernel
 def first_entry(viewers: Words, heads: Integers, used: Integers, generation: int, viewer: Any) -> int:
     """First entry + 1 of a viewer in a generation; 0 for none."""
     stamp = used[generation, OWN_STAMP]

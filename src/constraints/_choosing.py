@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from ..bandits._numba import kernel
 from ..bandits._random import uniform
 from ..bandits._ranking import Ranking
+from ._yielding import by_mixture, by_slate, may_stand
 from .base import Columns, Floats, Precedence, Request, Shares
 from .chain import Chain
 from .drawing import choose as draw_by_shares
-from .drawing import forced, members
+from .drawing import forced, is_forced, members
 from .filling import fill
 from .simplex import constrained_shares, guarantee
 
@@ -67,11 +68,7 @@ class Terms:
     @property
     def has_caps(self) -> bool:
         """Whether some probability is capped."""
-        return any(
-            bool(np.any(np.asarray(shares.cap) < 1.0))
-            or (shares.group_cap is not None and bool((shares.group_cap < 1.0).any()))
-            for shares in self.bounds
-        )
+        return any(_is_below_one(shares.cap) or _is_below_one(shares.group_cap) for _, shares in self.shares)
 
     def best(self, n: int) -> tuple[Columns, Floats]:
         """Positions and scores of the n best."""
@@ -89,6 +86,8 @@ class Terms:
 
     def scores_of(self, positions: Columns) -> Floats:
         """Scores of some candidates."""
+        if self._values is None and self.ranking.is_separate:
+            return self._priced(self.ranking.among(positions).draws(), positions)
         if self._values is None:
             self._values = self._priced_draws()
         found: Floats = self._values[positions]
@@ -106,12 +105,14 @@ class Terms:
         return self.ranking.among(positions).inclusion(k, *prices)
 
     def _priced_draws(self) -> Floats:
-        draws = self.ranking.draws()
+        return self._priced(self.ranking.draws(), slice(None))
+
+    def _priced(self, draws: Floats, which: Columns | slice) -> Floats:
         if self.prices is None:
             return draws
         scales, offsets = self.prices
         with np.errstate(invalid="ignore"):
-            values: Floats = scales * draws - offsets
+            values: Floats = scales[which] * draws - offsets[which]
         return values
 
     def _musts(self) -> tuple[list[int], list[str]]:
@@ -124,6 +125,28 @@ class Terms:
         return musts[: self.request.k], relaxed
 
 
+def quick_choice(chain: Chain, request: Request, ranking: Ranking) -> Choice | None:
+    """Choose where nothing but masks and prices binds this decision; None where something else may."""
+    if not chain.is_plain(request.k):
+        return None
+    shares = chain.shares(request)
+    if shares:
+        floor, size = _even_floor([bounds for _, bounds in shares]), request.columns.size
+        if floor is None or any(_is_below_one(bounds.cap) for _, bounds in shares):
+            return None
+        due = request.k * floor * size
+        if due > 1.0 or is_forced(request.key, due):
+            return None
+    positions, scores = ranking.best(request.k, *(chain.price(request) or ()))
+    return Choice(positions, scores, [SCORE] * request.k, [])
+
+
+def _is_below_one(cap: Floats | float | None) -> bool:
+    if cap is None or isinstance(cap, float):
+        return cap is not None and cap < 1.0
+    return bool((np.asarray(cap) < 1.0).any())
+
+
 def choose(terms: Terms, rule_chances: Callable[[Columns, int], Floats]) -> Choice:
     """Choose the slate of a request.
 
@@ -133,9 +156,12 @@ def choose(terms: Terms, rule_chances: Callable[[Columns, int], Floats]) -> Choi
     request = terms.request
     mixed = terms.chain.mix(request, terms.ranking.draws)
     if mixed is not None:
+        if terms.limits:
+            mixed = np.where(may_stand(terms), mixed, 0.0)
         picked = race(request.key, request.uids, np.ascontiguousarray(mixed, np.float64))
         positions = np.array([picked] if picked >= 0 else [], np.int64)
-        return Choice(positions, terms.scores_of(positions), [MIX] * positions.size, [], SKIPPED)
+        gave_way = by_mixture(terms, mixed, positions)
+        return Choice(positions, terms.scores_of(positions), [MIX] * positions.size, gave_way, SKIPPED)
     if not (terms.musts or terms.shares or terms.limits):
         positions, scores = terms.best(request.k)
         return Choice(positions, scores, [SCORE] * request.k, [])
@@ -147,7 +173,11 @@ def choose(terms: Terms, rule_chances: Callable[[Columns, int], Floats]) -> Choi
             relaxed += _by_caps(terms, why, rule_chances)
         else:
             within = _by_floors(terms, why, relaxed)
+    if not why and within is None and not terms.limits:
+        positions, scores = terms.best(request.k)
+        return Choice(positions, scores, [SCORE] * request.k, relaxed)
     slate, scores, gave_way = _filled(terms, why, within)
+    gave_way += by_slate(terms, why, slate)
     return Choice(slate, scores, [why.get(i, SCORE) for i in slate.tolist()], relaxed + gave_way)
 
 
@@ -173,7 +203,8 @@ def _by_caps(terms: Terms, why: dict[int, str], rule_chances: Callable[[Columns,
 def _by_floors(terms: Terms, why: dict[int, str], relaxed: list[str]) -> Columns | None:
     """Set apart what floors are due, cheaply; return the members of a group to whom the one slot is bound."""
     request, bounds = terms.request, terms.bounds
-    due = guarantee(bounds, request.columns.size)
+    size = request.columns.size
+    due = guarantee(bounds, size)
     if due.relaxed:
         relaxed += [name for name, _ in terms.shares]
     if request.k == 1:
@@ -184,7 +215,16 @@ def _by_floors(terms: Terms, why: dict[int, str], relaxed: list[str]) -> Columns
     for position in floor_picks(request.key, request.uids, request.k * spread_floors(due), request.k).tolist():
         if len(why) < request.k:
             why.setdefault(position, FLOOR)
+        elif position not in why:
+            relaxed += [name for name, _ in terms.shares]
     return None
+
+
+def _even_floor(bounds: list[Shares]) -> float | None:
+    """The floor of every candidate, where it is one for all and no group has another."""
+    if any(shares.groups is not None or not isinstance(shares.floor, float) for shares in bounds):
+        return None
+    return max(float(shares.floor) for shares in bounds)
 
 
 def spread_floors(due: NamedTuple) -> Floats:
@@ -200,10 +240,12 @@ def spread_floors(due: NamedTuple) -> Floats:
 def floor_picks(key: int, uids: NDArray[np.uint64], floors: Floats, k: int) -> Columns:
     """Candidates drawn so that each is in with the probability of its floor: as many as the floors' sum, up or down."""
     floors = np.minimum(floors, 1.0)
-    slots = min(math.ceil(floors.sum() - 1e-9), k)
-    if slots == 0:
-        return np.empty(0, np.int64)
-    rest = max(0.0, slots - floors.sum())
+    total = float(floors.sum())
+    if total <= 1.0:
+        drawn = draw_by_shares(key, uids, floors / total, 1) if is_forced(key, total) else np.empty(0, np.int64)
+        return drawn
+    slots = min(math.ceil(total - 1e-9), k)
+    rest = max(0.0, slots - total)
     chances = np.append(floors, rest) if rest > 1e-9 else floors
     named = np.append(uids, _NOBODY) if rest > 1e-9 else uids
     picked = draw_by_shares(key, named, np.ascontiguousarray(chances), slots)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .constrained import Constrained
 
 KIND = "constrained"
+_EPOCHS = 2**22  # of which the decisions have numbers of 62 bits, as EPOCH in `_told` makes them
 AnyConstraint = Annotated[
     (
         Baseline | Budget | Cap | Concentration | Demotion | DualPrice | Eligibility | EpsilonConstraint | ExploreSlots
@@ -61,6 +62,7 @@ def load(cls: type[Constrained], blob: bytes, constraints: list[Constraint] | No
     checkpoint = unpack(blob, KIND)
     values, arrays = checkpoint.values, checkpoint.arrays
     given = take(checkpoint.config, "constraints", lambda v: isinstance(v, list), "a list")
+    is_own = constraints is None
     if constraints is None:
         try:
             read: Any = TypeAdapter(list[AnyConstraint]).validate_python(given)
@@ -71,6 +73,10 @@ def load(cls: type[Constrained], blob: bytes, constraints: list[Constraint] | No
         raise ValueError("the constraints given are not those of the checkpoint; pass equal ones, in the same order")
     assert constraints is not None
     bandit = Bandit.from_bytes(take(values, "bandit", lambda v: isinstance(v, bytes), "bytes"))
+    require(bandit.epoch < _EPOCHS, f"epoch = {bandit.epoch} is more than decisions can be numbered in")
+    if is_own:  # before states of that size are made
+        needed = sum(_least_bytes(constraint, bandit.columns) for constraint in constraints)
+        require(needed <= sum(array.nbytes for array in arrays.values()), "it lacks arrays of its constraints")
     try:
         constrained = cls(bandit, constraints)
     except ValueError as error:
@@ -87,6 +93,15 @@ def load(cls: type[Constrained], blob: bytes, constraints: list[Constraint] | No
         constrained._refreshed.age = take(values, "age", is_count, "a count")
         constrained._refreshed.fit(bandit._uids.size)
     constrained._chain.load(arrays, columns)
-    with constrained._lock, bandit._lock:
-        constrained._fit()
+    try:
+        with constrained._lock, bandit._lock:
+            constrained._fit()
+    except ValueError as error:
+        require(False, f"its states do not fit its attributes or its time ({error})")
     return constrained
+
+
+def _least_bytes(constraint: Constraint, columns: int) -> int:
+    """Bytes of the arrays of a state of so many arms in which nothing has happened."""
+    arrays, arms = constraint.init(1)._asdict(), constraint.arm_fields
+    return sum(array.nbytes * (columns if name in arms else 1) for name, array in arrays.items())

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .base import Feedback
-from .e_processes import EProcess
+from .evidence.e_processes import EProcess
 
 Floats = NDArray[np.float64]
 

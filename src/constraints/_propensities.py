@@ -111,6 +111,7 @@ class RuleChances:
         self._most = min((cap.max_candidates for cap in caps), default=0)
         self._every = min((cap.refresh for cap in caps), default=1)
         self._terms, self._refreshed = terms, refreshed
+        self._answered: dict[tuple[int, bytes], Floats] = {}
         self.method: str | None = None
 
     def __call__(self, positions: Columns, k: int) -> Floats:
@@ -118,8 +119,12 @@ class RuleChances:
         if positions.size <= self._most:
             return self._worked_out(positions, k)
         self.method = REFRESHED
-        columns = self._terms.request.columns[positions]
-        return self._refreshed.of(columns, self._every, lambda: self._worked_out(positions, k))
+        question = k, positions.tobytes()
+        if question not in self._answered:  # once a decision, which is told by what it was drawn by
+            columns = self._terms.request.columns[positions]
+            answer = self._refreshed.of(columns, self._every, lambda: self._worked_out(positions, k))
+            self._answered[question] = answer
+        return self._answered[question]
 
     def _worked_out(self, positions: Columns, k: int) -> Floats:
         chances = self._terms.rule_chances(positions, k)

@@ -43,8 +43,9 @@ def check_proportions(names: tuple[str, ...], metrics: Mapping[str, Floats]) -> 
 
 
 def check_rates(state: RatesState) -> None:
-    """Refuse loaded counts that are negative or not finite."""
-    require(bool(((state.counts >= 0.0) & np.isfinite(state.counts)).all()), "a count of a metric is negative")
+    """Refuse loaded counts that are negative, or larger than any history of weights makes them."""
+    fits = (state.counts >= 0.0) & (state.counts <= 1e30)
+    require(bool(fits.all()), "a count of a metric is negative, or out of range")
 
 
 def means(state: RatesState, index: int, columns: Columns, prior: Prior) -> Floats:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .chain import Chain
 
 EPOCH = 2**40  # numbers of decisions of one epoch
+_LARGEST = 2.0**53  # of costs and metrics
 _NOTHING: Mapping[str, Any] = {}
 
 
@@ -78,10 +79,14 @@ def _checked_values(given: Any, known: set[str], what: str, sort: str, size: int
             listed = f"those that are read are {sorted(known)}" if known else "none is read"
             raise ValueError(f"no constraint reads the {sort} {name!r}; {listed}")
         numbers = spread(values, f"{what}[{name!r}]", size)
-        wrong = ~(np.isfinite(numbers) & (numbers >= least))
+        wrong = ~((numbers >= max(least, -_LARGEST)) & (numbers <= _LARGEST))
         if wrong.any():
             i = int(np.flatnonzero(wrong)[0])
-            bound = "a finite number" if least == -np.inf else f"a finite number, {least:g} or more"
+            bound = (
+                "a finite number within +-2**53"
+                if least == -np.inf
+                else f"a finite number, {least:g} or more, up to 2**53"
+            )
             raise ValueError(f"{what}[{name!r}][{i}] = {numbers[i]} is not {bound}; nothing was learnt")
         checked[name] = numbers
     return checked

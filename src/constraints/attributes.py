@@ -15,6 +15,7 @@ from ..bandits.checkpoint import require, take
 
 Columns = NDArray[np.int64]
 Floats = NDArray[np.float64]
+_LARGEST = 1e18  # of an attribute: products of them stay far from the end of floats
 
 
 class Attributes:
@@ -103,6 +104,8 @@ class Attributes:
             Where a column has none, or the attribute holds names.
         """
         values = self.values.get(name)
+        if not columns.size:  # nobody lacks it
+            return np.empty(0)
         if values is None or name in self.codes_of:
             state = "holds names" if name in self.codes_of else "was never given"
             raise ValueError(f"attribute {name!r} {state}; give numbers with `describe(ids, {name}=...)`")
@@ -148,7 +151,7 @@ class Attributes:
         for key, array in arrays.items():
             if not key.startswith("attribute."):
                 continue
-            fits = array.dtype == np.float64 and array.shape == (columns,) and not np.isinf(array).any()
+            fits = array.dtype == np.float64 and array.shape == (columns,) and not (np.abs(array) > _LARGEST).any()
             require(fits, f"array {key!r} is of another type or shape, or not finite")
             attributes.values[key.removeprefix("attribute.")] = array
         for name, given in names.items():
@@ -183,6 +186,6 @@ def _gather_codes(values: Floats, columns: Columns, out: Columns) -> None:
 
 def _number(value: Any, name: str) -> float:
     number = checked_float(value, name)
-    if not np.isfinite(number):
-        raise ValueError(f"{name} = {number} is not finite")
+    if not abs(number) <= _LARGEST:
+        raise ValueError(f"{name} = {number} is not finite, or beyond +-{_LARGEST:g}")
     return number

@@ -28,6 +28,9 @@ Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 AnyState = Any  # a NamedTuple of arrays, each constraint's own
 
+LARGEST_COUNT = 2**53  # integers that a state may hold
+LARGEST_NUMBER = 1e60  # floats: more than all histories of the largest weights and costs come to
+
 
 class Precedence(IntEnum):
     """Which of two constraints gives way: the one with the larger number."""
@@ -268,13 +271,16 @@ class Constraint(BaseModel):
         CheckpointError
             For arrays of another type or shape, or with values that no state has.
         """
-        fresh = self.init(columns)
+        fresh = self.init(0)  # of no arms: nothing is made of the size that a file asks for
         require(set(arrays) == set(fresh._fields), f"the state of {self.name!r} has other arrays than {fresh._fields}")
         for name, array in fresh._asdict().items():
             given = arrays[name]
-            fits = given.shape[:-1] == array.shape[:-1] if name in self.loose else given.shape == array.shape
+            shape = (*array.shape[:-1], columns) if name in self.arm_fields else array.shape
+            fits = given.dtype == array.dtype and given.ndim == array.ndim
+            if fits and name in self.loose:
+                fits = given.shape[:-1] == shape[:-1] and given.shape[-1] >= shape[-1]
             require(
-                given.dtype == array.dtype and given.ndim == array.ndim and fits,
+                fits and (name in self.loose or given.shape == shape),
                 f"array {name!r} of {self.name!r} is of another type or shape",
             )
         state = type(fresh)(**arrays)
@@ -284,8 +290,9 @@ class Constraint(BaseModel):
     def check_state(self, state: AnyState) -> None:
         """Refuse, by `require`, a loaded state that contradicts itself."""
         for name, array in state._asdict().items():
-            is_number = array.dtype != np.float64 or bool(np.isfinite(array).all())
-            require(is_number, f"array {name!r} of {self.name!r} is not finite")
+            largest = {"f": LARGEST_NUMBER, "i": LARGEST_COUNT}.get(array.dtype.kind)
+            fits = largest is None or bool(((array >= -largest) & (array <= largest)).all())
+            require(fits, f"array {name!r} of {self.name!r} is not finite, or out of range")
 
 
 def capacity_of(constraint: Constraint, state: AnyState) -> int:

@@ -163,6 +163,8 @@ class Budget(Accounts):
     def check_state(self, state: BudgetState) -> None:
         """Refuse a loaded state that contradicts itself."""
         check_state(state, self.name)
+        if state.clock[ledger.NOW] != ledger.UNKNOWN:
+            self.window_at(float(state.clock[ledger.NOW]))  # can be told
 
     # deciding
 

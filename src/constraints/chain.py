@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..bandits.checkpoint import require
 from ..bandits.errors import CheckpointError
 from .attributes import Attributes
-from .base import Columns, Constraint, Exposure, Feedback, Floats, Limits, Mask, Request, Shares, forget
+from .base import Columns, Constraint, Exposure, Feedback, Floats, Limits, Mask, Precedence, Request, Shares, forget
 
 Kind = TypeVar("Kind", bound=Constraint)
 
@@ -21,10 +21,11 @@ _HOOKS = ("fit", "mask", "price", "rescore", "mix", "shares", "demands", "limits
 class Masked(NamedTuple):
     """What masks leave of a request.
 
-    keep: `[C]`. dropped: number of candidates by reason, each counted once. relaxed: names of what gave way.
+    keep: `[C]`, None for all. dropped: number of candidates by reason, each counted once. relaxed: names of what gave
+    way.
     """
 
-    keep: Mask
+    keep: Mask | None
     dropped: dict[str, int]
     relaxed: list[str]
 
@@ -47,6 +48,9 @@ class Chain:
         self._capacity = 0
         self._who = {hook: self._overriding(hook) for hook in _HOOKS}
         strict = [i for i in self._who["mask"] if not self.members[i].relaxable]
+        others = any(self._who[hook] for hook in ("rescore", "mix", "demands"))
+        has_groups = any(self.members[i].precedence >= Precedence.GROUP for i in self._who["limits"])
+        self._plain = not others and not has_groups, not others and not self._who["limits"]  # for one slot, for more
         self._maskers = strict, [i for i in self._who["mask"] if i not in strict]
 
     def _overriding(self, hook: str) -> list[int]:
@@ -69,16 +73,26 @@ class Chain:
         """Whether any member changes scores."""
         return bool(self._who["price"] or self._who["rescore"])
 
+    def is_plain(self, k: int) -> bool:
+        """Whether the choice of k arms is the rule's own, but for masks, prices and shares."""
+        return self._plain[k > 1]
+
     @property
     def mixes(self) -> bool:
         """Whether a member decides by a mixture of its own."""
         return bool(self._who["mix"])
 
+    @property
+    def has_shares(self) -> bool:
+        """Whether a member bounds probabilities."""
+        return bool(self._who["shares"])
+
     def fit(self, capacity: int, attributes: Attributes, now: float) -> None:
         """Bring all states to the number of arms and to the time."""
-        has_grown, self._capacity = capacity != self._capacity, capacity
+        has_grown = capacity != self._capacity
         for i in range(len(self.members)) if has_grown else self._who["fit"]:
             self.states[i] = self.members[i].fit(self.states[i], capacity, attributes, now)
+        self._capacity = capacity  # last: where a member refuses, the others are not left behind
 
     def twin(self) -> Chain:
         """Make a copy, whose states are its own."""
@@ -98,19 +112,19 @@ class Chain:
         Masks that may be relaxed are, from the weak end, where they would leave fewer candidates than wanted and than
         the others leave.
         """
-        keep = np.ones(request.columns.size, bool)
+        keep: Mask | None = None
         dropped: dict[str, int] = {}
         relaxed: list[str] = []
-        left = keep.size
+        left = request.columns.size
         strict, others = self._maskers
         for i in strict:
             for reason, mask in self.members[i].mask(self.states[i], request):
-                keep = keep & mask
+                keep = mask if keep is None else keep & mask
                 left = _count(dropped, reason, left, keep)
         least = min(request.k, left)
         for i in others:
             for reason, mask in self.members[i].mask(self.states[i], request):
-                kept = keep & mask
+                kept = mask if keep is None else keep & mask
                 if np.count_nonzero(kept) < least:
                     relaxed.append(self.members[i].name)
                     continue
@@ -219,6 +233,7 @@ class Chain:
                 if isinstance(error, CheckpointError):
                     raise
                 require(False, f"the state of {constraint.name!r} cannot be read ({error})")
+        self._capacity = columns
         strange = [name for name in arrays if name not in known and not name.startswith("attribute.")]
         require(not strange, f"it has arrays of no constraint, such as {strange[:1]}")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -14,11 +14,11 @@ from ..bandits._deciding import count
 from ..bandits._inputs import checked_at, checked_int, checked_now
 from ..bandits._random import ArmId
 from ..bandits._ranking import check_ranks
-from ..bandits._table import EVENTS, columns_of
+from ..bandits._table import EVENTS, Handles, columns_of
 from ..bandits.arms import Offer, checked_candidates, checked_id, checked_ids
 from . import _constrained_checkpointing
 from ._asking import Asked, masked, peeked, query
-from ._choosing import NOTHING, Choice, Terms, choose
+from ._choosing import NOTHING, Choice, Terms, choose, quick_choice
 from ._propensities import EXACT, RuleChances, chances_of, estimated_chances, exact_chances
 from ._refreshed import Refreshed
 from ._told import EPOCH, checked_costs, checked_metrics, checked_viewer, number_of, spread
@@ -122,12 +122,15 @@ class Constrained:
         with self._lock, self.bandit._lock:
             bandit, chain = self.bandit, self._chain
             wanted = query(self, ids, k, context, now, seen)
+            self._fit(wanted.present)  # first, as it refuses times that are too far off
             if bandit._is_timed:
                 _updating.advance(bandit, wanted.time)
-            self._fit(wanted.present)
             asked = masked(self, chain, wanted)
             choice, chances, method = NOTHING, None, EXACT
-            if asked.request.k:
+            quick = quick_choice(chain, asked.request, asked.ranking) if asked.request.k and not propensities else None
+            if quick is not None:
+                choice = quick
+            elif asked.request.k:
                 terms = Terms(chain, asked.request, asked.ranking)
                 rule = RuleChances(terms, self._refreshed)
                 choice = choose(terms, rule)
@@ -144,6 +147,58 @@ class Constrained:
                 bandit._show(decision.rows, wanted.time)
             chain.observe(Exposure(bandit.epoch * EPOCH + number, asked.request, choice.positions))
             return decision
+
+    def select_rows(self, rows: Handles, k: int = 1, **asked: Any) -> Decision:
+        """Choose among the arms in `rows` (from `rows`), as `select` does.
+
+        Raises
+        ------
+        StaleRowsError, ValueError
+            As `Bandit.select_rows`.
+        """
+        with self._lock, self.bandit._lock:
+            return self.select(self._ids_of(rows), k, **asked)
+
+    def select_many(
+        self,
+        candidates: Sequence[Iterable[ArmId]] | None = None,
+        k: int = 1,
+        *,
+        n: int | None = None,
+        contexts: Any = None,
+        now: float | None = None,
+        viewers: Sequence[Mapping[str, Any] | None] | None = None,
+    ) -> list[Decision]:
+        """Decide many requests, one after the other as `select` would, since each may change what the next may have.
+
+        Parameters
+        ----------
+        candidates, k, n, contexts, now
+            As in `Bandit.select_many`.
+        viewers
+            One a request.
+
+        Raises
+        ------
+        UnknownArmError, ValueError
+            As `select`; the requests before the one that is wrong are decided.
+        """
+        given = {"candidates": candidates, "contexts": contexts, "viewers": viewers}
+        sizes = {name: len(value) for name, value in given.items() if value is not None}
+        if n is not None:
+            sizes["n"] = checked_int(n, "n", 0)
+        if len(set(sizes.values())) != 1:
+            raise ValueError(f"how many requests? pass n, candidates, contexts or viewers, of one length; got {sizes}")
+        return [
+            self.select(
+                None if candidates is None else candidates[i],
+                k,
+                context=None if contexts is None else contexts[i],
+                now=now,
+                viewer=None if viewers is None else viewers[i],
+            )
+            for i in range(next(iter(sizes.values())))
+        ]
 
     def propensities(
         self,
@@ -279,6 +334,16 @@ class Constrained:
             self._chain.check(feedback)
             bandit.update(arm, reward, weight, context, at, propensity)
             self._chain.observe(feedback)
+
+    def update_rows(self, rows: Handles, rewards: Any, **told: Any) -> None:
+        """Learn a batch of rewards of the arms in `rows` (from `rows`), as `update` does."""
+        with self._lock, self.bandit._lock:
+            self.update(self._ids_of(rows), rewards, **told)
+
+    def _ids_of(self, rows: Handles) -> list[ArmId]:
+        """Ids of rows, all of them current."""
+        handles = self.bandit._checked_rows(rows)
+        return [id for id in map(self.bandit._arms.id_at, handles.tolist()) if id is not None]
 
     def refund(
         self, decision: Decision | tuple[str, int, int], arms: Iterable[ArmId] | None = None
@@ -439,6 +504,10 @@ class Constrained:
     def pending(self) -> int:
         """Exposures that await feedback, over all arms."""
         return self.bandit.pending
+
+    def rows(self, ids: Iterable[ArmId]) -> Handles:
+        """Rows of live arms, int64 `[B]`, for `select_rows` and `update_rows`."""
+        return self.bandit.rows(ids)
 
     def mean(
         self, candidates: Iterable[ArmId] | None = None, *, context: Any = None, now: float | None = None

@@ -51,6 +51,12 @@ def choose(key: int, uids: Uids, p: Floats, k: int) -> Columns:
     return positions
 
 
+@kernel
+def is_forced(key: int, total: float) -> bool:
+    """Whether the floors choose, which they do with the probability that they set apart: the coin of `forced`."""
+    return bool(uniform(key, _COIN, 0) < total)
+
+
 def forced(key: int, uids: Uids, guaranteed: Guarantee) -> tuple[int, int]:
     """Choose by the floors alone, with the probability that they set apart, whatever the order of the candidates.
 
@@ -72,7 +78,7 @@ def members(guaranteed: Guarantee, group: int) -> Columns:
 
 @kernel
 def _forced(key: int, uids: Uids, arms: Floats, extras: Floats, total: float) -> tuple[int, int]:
-    if uniform(key, _COIN, 0) >= total:
+    if not is_forced(key, total):
         return -1, -1
     first, position, group = np.inf, -1, -1
     for i in range(arms.size):

@@ -39,7 +39,8 @@ from ._pacing import (
 from .attributes import Attributes
 from .base import Columns, Constraint, Exposure, Feedback, Floats, Precedence, Price, Request
 
-Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
+Positive = Annotated[float, Field(ge=1e-9, le=1e15)]
+Seconds = Annotated[float, Field(ge=1e-3, le=1e15)]
 Count = Annotated[int, Field(gt=0, lt=2**53)]
 
 
@@ -158,7 +159,7 @@ class DualPrice(Constraint):
     resource: str
     limit: Positive | None = None
     decisions: Count | None = None
-    window: Positive | None = None
+    window: Seconds | None = None
     rate: Positive | None = None
     cost: Cost = 1.0
     per: Literal["exposure", "reward", "feedback"] = "exposure"
@@ -167,7 +168,7 @@ class DualPrice(Constraint):
     step: Positive = 1.0
     largest: Positive = 2.0
     prior: tuple[Annotated[float, Field(ge=0.0, allow_inf_nan=False)], Positive] | None = None
-    outage: Positive = 300.0
+    outage: Seconds = 300.0
 
     precedence: ClassVar[Precedence] = Precedence.PRICE
 
@@ -286,7 +287,7 @@ class DualPrice(Constraint):
         require(0.0 <= totals[LAMBDA] <= self.largest, f"the multiplier of {self.resource!r} is out of range")
         counts = totals[[DECISIONS, FIRST, ARRIVALS, ELAPSED, SEEN, SQUARE]]
         require(bool((counts >= 0.0).all()), f"a count of {self.resource!r} is negative")
-        has_traffic = self.window is None or bool((counts[2:4] > 0.0).all())
+        has_traffic = self.window is None or bool((counts[2:4] >= 1e-9).all())
         require(has_traffic, f"the traffic of {self.resource!r} is not positive")
         require(
             bool((arms[[EXPOSED, WEIGHT, SQUARES]] >= 0.0).all()),

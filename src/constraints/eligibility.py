@@ -201,6 +201,7 @@ class Eligibility(Constraint):
 
     def check_state(self, state: AnyState) -> None:
         """Refuse blocks for reasons that there are not, and negative counts."""
+        super().check_state(state)
         require(bool((state.blocked <= len(self.reasons)).all()), "a block has an unknown reason")
         require(bool((state.served >= 0).all()), "a number of exposures is negative")
 

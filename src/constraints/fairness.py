@@ -151,6 +151,8 @@ def _overdue(
                 first < 0 or slack[i] < slack[first] or (slack[i] == slack[first] and uids[i] < uids[first])
             ):
                 first = i
+        if first < 0:  # of fractions so small that no deadline is a number
+            return slot
         out[slot] = first
         slack[first] = np.inf
     return int(wanted)

@@ -18,6 +18,7 @@ from ._chains import (
     WINDOW,
     Integers,
     Words,
+    are_found,
     clear,
     count,
     find_full,
@@ -25,7 +26,7 @@ from ._chains import (
     strike,
 )
 from .attributes import Attributes
-from .base import AnyState, Constraint, Exposure, Feedback, Mask, Precedence, Request
+from .base import LARGEST_COUNT, AnyState, Constraint, Exposure, Feedback, Mask, Precedence, Request
 
 _NEVER = -(2**53)  # window of the time before any is known
 _LEAST = 1_024  # entries that a generation has room for at first
@@ -132,6 +133,8 @@ class FrequencyCap(Constraint):
     def mask(self, state: AnyState, request: Request) -> list[tuple[str, Mask]]:
         """Which candidates this viewer may still be served, `[C]`."""
         viewer = _viewer(request)
+        if self.by is not None and self.by in request.attributes.values:  # what is wrong is told before it is counted
+            request.attributes.codes(self.by, request.columns[:0])
         if viewer is None or self.window_at(request.now) != state.counts[WINDOW]:
             return []
         keep = np.ones(request.columns.size, np.bool_)
@@ -180,7 +183,8 @@ class FrequencyCap(Constraint):
         require(sizes and 1 <= room <= self.max_entries // 2, "a frequency table has another size")
         require(slots == _slots(room), "a frequency table has another number of slots")
         require(state.counts[NEWER] in (0, 1), "a frequency table has no such generation")
-        require(bool((state.counts[STAMP:] >= 0).all()), "a count of a frequency table is negative")
+        fits = bool(((state.counts[STAMP:] >= 0) & (state.counts[STAMP:] <= LARGEST_COUNT)).all())
+        require(fits, "a count of a frequency table is negative, or out of range")
         last = int(state.counts[STAMP])
         for generation in (0, 1):
             used, viewers, stamp = state.used[generation].tolist()
@@ -192,7 +196,11 @@ class FrequencyCap(Constraint):
             fits = int(live.sum()) == viewers and bool(((first >= 1) & (first <= used)).all())
             # an entry links to an earlier one, so a chain ends
             ends = bool((links >= 0).all()) and bool((later <= np.arange(used)).all())
-            require(fits and ends, "a frequency table is inconsistent")
+            # a stamp of the future would fill a table that was just emptied: no search in it would end
+            known = bool((state.heads[generation] >> HALF <= last).all())
+            require(fits and ends and known, "a frequency table is inconsistent")
+            found = are_found(state.viewers, state.heads, generation, stamp)
+            require(found, "a viewer does not stand where a frequency table looks for it, or twice")
         require(state.counts[MOVED] <= state.used[1 - state.counts[NEWER], 0], "a frequency table is inconsistent")
 
 

@@ -11,8 +11,8 @@ from ..bandits.checkpoint import require
 from ._metrics import check_metric, read_metric
 from .attributes import Attributes
 from .base import AnyState, Constraint, Exposure, Feedback, Mask, Precedence, Request, forget
-from .e_processes import AnyEvidence, EProcess, Fraction, Proportion
-from .multiplicity import any_of
+from .evidence.e_processes import AnyEvidence, EProcess, Fraction, Proportion
+from .evidence.multiplicity import any_of
 
 
 class GuardrailState(NamedTuple):

@@ -17,7 +17,7 @@ from ._mixing import best_mix
 from .attributes import Attributes
 from .base import Columns, Constraint, Exposure, Feedback, Floats, Mask, Precedence, Request
 
-Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
+Positive = Annotated[float, Field(ge=1e-9, le=1e15)]
 Count = Annotated[int, Field(gt=0, lt=2**53)]
 
 _SPENT, _HELD, _EXPECTED = range(3)  # rows of `resources`

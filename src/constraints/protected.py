@@ -12,7 +12,7 @@ from ._metrics import check_metric, read_metric
 from .attributes import Attributes
 from .base import AnyState, Constraint, Exposure, Feedback, Mask, Precedence, Request
 from .conditions import Condition, Terms, all_met, terms_of
-from .e_processes import AnyEvidence, Fraction, Proportion
+from .evidence.e_processes import AnyEvidence, Fraction, Proportion
 
 
 class ProtectedState(NamedTuple):

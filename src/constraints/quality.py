@@ -10,8 +10,8 @@ from ..bandits.checkpoint import require
 from .attributes import Attributes
 from .base import AnyState, Columns, Constraint, Exposure, Feedback, Floats, Precedence, Price, Request
 
-Rate = Annotated[float, Field(gt=0.0, lt=1.0)]
-Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
+Rate = Annotated[float, Field(ge=1e-9, lt=1.0)]
+Positive = Annotated[float, Field(ge=1e-6, le=1e12)]
 
 
 def check_metric(feedback: Feedback, metric: str) -> None:
@@ -31,7 +31,7 @@ def check_metric(feedback: Feedback, metric: str) -> None:
 
 def check_counts(harms: Floats, counts: Floats, name: str) -> None:
     """Refuse, by `require`, more harm than feedback."""
-    fits = bool(((harms >= 0.0) & (harms <= counts * (1.0 + 1e-9) + 1e-9)).all())
+    fits = bool(((harms >= 0.0) & (harms <= counts * (1.0 + 1e-9))).all())
     require(fits, f"the state of {name!r} holds more harm than feedback")
 
 
@@ -127,6 +127,8 @@ class LowQuality(Constraint):
     def price(self, state: AnyState, request: Request) -> Price | None:
         """Cost of each candidate; nothing while the queue is empty."""
         if state.queue[0] <= 0.0:
+            if self.attribute is not None:  # one that is missing is told before anything is served
+                request.numbers(self.attribute)
             return None
         return Price(cost=self.weight * state.queue[0] * self.rates(state, request))
 
@@ -285,6 +287,6 @@ def _wilson(lows: Floats, counts: Floats, columns: Columns, width: float, out: F
     square = width * width
     for i in range(columns.size):
         s, n = lows[columns[i]], counts[columns[i]]
-        rate = s / n if n > 0.0 else 0.0
+        rate = min(s / n, 1.0) if n > 0.0 else 0.0
         root = np.sqrt(n * rate * (1.0 - rate) + 0.25 * square)
         out[i] = max(0.0, (s + 0.5 * square + width * root) / (n + square))

@@ -181,10 +181,10 @@ def constrained_shares(w: Floats, k: int, shares: Sequence[Shares]) -> tuple[Flo
     bounds = combined(shares, w.size)
     slots = min(float(k), float(w.size))
     p = _constrain(np.ascontiguousarray(w, np.float64), slots, bounds)
-    return p, tuple(j for j, share in enumerate(shares) if not _keeps(p, slots, share))
+    return p, tuple(j for j, share in enumerate(shares) if not keeps(p, slots, share))
 
 
-def _keeps(p: Floats, k: float, share: Shares) -> bool:
+def keeps(p: Floats, k: float, share: Shares) -> bool:
     """Whether probabilities keep bounds."""
     if bool((p < k * share.floor - _SLACK).any()) or bool((p > k * share.cap + _SLACK).any()):
         return False

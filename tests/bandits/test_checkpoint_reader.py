@@ -56,7 +56,7 @@ def expected(blob, kind):
     """What the reader prints, from Python's own reading."""
     checkpoint = unpack(blob, kind)
     values = printable(checkpoint.values)
-    if kind == "cold_start":
+    if kind in ("cold_start", "constrained"):
         values["bandit"] = expected(checkpoint.values["bandit"], "bandit")
     if kind == "durable":
         values["bandit"] = expected(checkpoint.arrays.pop("bandit").tobytes(), "bandit")
@@ -86,9 +86,8 @@ def number(text):
 def check(path):
     result = read(path)
     assert (result.returncode, result.stderr) == (0, "")
-    kind = next(
-        (kind for kind in ("cold_start", "contribution", "durable") if path.name.startswith(kind[:4])), "bandit"
-    )
+    kinds = ("cold_start", "constrained", "contribution", "durable")
+    kind = next((kind for kind in kinds if path.stem.replace("-", "_").startswith(kind[:5])), "bandit")
     assert json.loads(result.stdout, parse_int=number) == expected(path.read_bytes(), kind)
 
 

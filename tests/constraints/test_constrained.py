@@ -18,6 +18,7 @@ from seedbed.bandits import (
     EpsilonGreedy,
     Gaussian,
     LinThompson,
+    StaleRowsError,
     Thompson,
     TopTwo,
     UnknownArmError,
@@ -344,6 +345,23 @@ def test_a_bad_call_changes_nothing(call, error, message):
     with pytest.raises(error, match=message):
         call(ranker)
     assert ranker.to_bytes() == before
+
+
+def test_rows_and_many_requests_are_as_ids_and_single_ones():
+    one, two = made(Rule(costs=(0.1,))), made(Rule(costs=(0.1,)))
+    rows = one.rows(IDS[2:6])
+    assert one.select_rows(rows, 2, now=1.0).arms == two.select(IDS[2:6], 2, now=1.0).arms
+    one.update_rows(rows, [1.0, 0.0, 1.0, 0.0], metrics={"harm": 1.0})
+    two.update(IDS[2:6], [1.0, 0.0, 1.0, 0.0], metrics={"harm": 1.0})
+    many = one.select_many([IDS[:3], IDS[4:]], 2, now=2.0, viewers=[{"id": 1}, None])
+    assert [each.arms for each in many] == [two.select(ids, 2, now=2.0).arms for ids in (IDS[:3], IDS[4:])]
+    assert [each.arms for each in one.select_many(n=3)] == [two.select().arms for _ in range(3)]
+    assert one.to_bytes() == two.to_bytes()
+    with pytest.raises(ValueError, match="how many requests"):
+        one.select_many([IDS], n=2)
+    one.retire_arms([IDS[2]])
+    with pytest.raises(StaleRowsError):
+        one.select_rows(rows)
 
 
 def test_bad_constraints():

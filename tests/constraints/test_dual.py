@@ -411,7 +411,7 @@ def test_contradictory_states_are_refused(name, place):
         ({"limit": 1.0, "rate": 1.0}, "one of them"),
         ({"limit": 1.0}, "needs decisions"),
         ({"rate": 1.0, "window": 60.0}, "no window"),
-        ({"rate": 0.0}, "greater than 0"),
+        ({"rate": 0.0}, "greater than or equal"),
         ({"rate": 1.0, "per": "feedback", "cost": "fee"}, "leave it out"),
         ({"rate": 1.0, "prior": (1.0, 1.0)}, "a prior is for"),
         ({"rate": 1.0, "sense": "exactly"}, "at_most"),

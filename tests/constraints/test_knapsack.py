@@ -199,10 +199,10 @@ def test_grows_forgets_saves_and_loads():
     ("inventory", "fields", "message"),
     [
         ({}, {}, "is empty"),
-        ({"a": 0.0}, {}, "greater than 0"),
+        ({"a": 0.0}, {}, "greater than or equal"),
         ({"a": 1.0}, {"costs": {"b": 1.0}}, r"costs of \['b'\]"),
         ({"a": 1.0}, {"costs": {"a": -1.0}}, "is negative"),
-        ({"a": 1.0}, {"value": 0.0}, "greater than 0"),
+        ({"a": 1.0}, {"value": 0.0}, "greater than or equal"),
         ({"a": 1.0}, {"unknown": 1}, "Extra inputs"),
     ],
 )

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from ...bandits.models._base import Seconds
 from ...bandits.models.beta import Pseudocount
 from ...constraints import Budget, StopLoss
-from ...constraints.e_processes import Fraction
+from ...constraints.evidence.e_processes import Fraction
 from .thresholds import fit_beta_moments
 
 Count = Annotated[int, Field(ge=0, lt=2**53)]

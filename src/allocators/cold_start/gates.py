@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from ...bandits._numba import kernel
 from ...bandits._special import log_beta_tails
-from ...constraints._mixtures import log_evidence_above
+from ...constraints.evidence._mixtures import log_evidence_above
 from .config import ColdStartConfig
 
 Counts = NDArray[np.int64]

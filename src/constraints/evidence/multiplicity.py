@@ -28,7 +28,7 @@ def any_of(log_evidence: ArrayLike, weights: ArrayLike | None = None) -> Floats:
     E of 30 and of 10 are 20 on average:
 
     >>> import numpy as np
-    >>> from seedbed.constraints import any_of
+    >>> from seedbed.constraints.evidence import any_of
     >>> np.exp(any_of(np.log([[30.0], [10.0]]))).round(9).tolist()
     [20.0]
     """
@@ -46,7 +46,7 @@ def all_of(log_evidence: ArrayLike) -> Floats:
 
     Examples
     --------
-    >>> from seedbed.constraints import all_of
+    >>> from seedbed.constraints.evidence import all_of
     >>> all_of([[3.0, 0.0], [1.0, 5.0]]).tolist()
     [1.0, 0.0]
     """
@@ -69,7 +69,7 @@ def adjusted(log_evidence: ArrayLike) -> Floats:
     --------
     A maximum of e^3 = 20.1 is worth (e^3 - 4) / 9 = 1.79:
 
-    >>> from seedbed.constraints import adjusted
+    >>> from seedbed.constraints.evidence import adjusted
     >>> import numpy as np
     >>> np.exp(adjusted([3.0])).round(4).tolist()
     [1.7873]
@@ -100,7 +100,7 @@ def e_bh(log_evidence: ArrayLike, alpha: float) -> Mask:
     Of three at level 1/10 the least must reach 30, 15, 10 for one, two, three: 40 and 16 do, 9 does not.
 
     >>> import numpy as np
-    >>> from seedbed.constraints import e_bh
+    >>> from seedbed.constraints.evidence import e_bh
     >>> e_bh(np.log([9.0, 40.0, 16.0]), 0.1).tolist()
     [False, True, True]
     """
@@ -135,7 +135,7 @@ class ELond(BaseModel):
     Four arms at level .2: one promotion needs E >= 20, two at once 10 each.
 
     >>> import numpy as np
-    >>> from seedbed.constraints import ELond
+    >>> from seedbed.constraints.evidence import ELond
     >>> rule = ELond(alpha=0.2, arms=4)
     >>> rule.promote(np.log([12.0, 11.0, 3.0]), order=[1, 2, 3], promoted=0).tolist()
     [True, True, False]
@@ -192,7 +192,7 @@ def posterior_rule(probability: ArrayLike, q: float) -> tuple[Mask, float]:
 
     Examples
     --------
-    >>> from seedbed.constraints import posterior_rule
+    >>> from seedbed.constraints.evidence import posterior_rule
     >>> promoted, false_share = posterior_rule([0.95, 0.5, 0.99], q=0.1)
     >>> promoted.tolist(), round(false_share, 9)
     ([True, False, True], 0.03)

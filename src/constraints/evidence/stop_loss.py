@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict
 
-from ..bandits.models.beta import Pseudocount
+from ...bandits.models.beta import Pseudocount
 from ._mixtures import log_evidence_above
 from .e_processes import Fraction
 

@@ -37,7 +37,7 @@ def normal_mixture_bound(
 
     Examples
     --------
-    >>> from seedbed.constraints import normal_mixture_bound
+    >>> from seedbed.constraints.evidence import normal_mixture_bound
     >>> float(normal_mixture_bound(100.0, 0.05, v_opt=100.0).round(5))
     30.35209
     """
@@ -112,7 +112,7 @@ def bernoulli_interval(
 
     Examples
     --------
-    >>> from seedbed.constraints import bernoulli_interval
+    >>> from seedbed.constraints.evidence import bernoulli_interval
     >>> [end.round(4).tolist() for end in bernoulli_interval([700], [1000], alpha=0.05, t_opt=100)]
     [[0.6516], [0.7459]]
     """
@@ -134,7 +134,7 @@ def beta_binomial_interval(
     --------
     After one success in one trial B(2, 1) / B(1, 1) = 1/2, so every p with 1 / (2 p) >= 20 is out:
 
-    >>> from seedbed.constraints import beta_binomial_interval
+    >>> from seedbed.constraints.evidence import beta_binomial_interval
     >>> [end.round(9).tolist() for end in beta_binomial_interval([1], [1], alpha=0.05)]
     [[0.025], [1.0]]
     """

@@ -5,9 +5,9 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from ..bandits._numba import kernel
-from ..bandits._special import sigmoid
-from ..bandits._special_normal import normal_log_upper
+from ...bandits._numba import kernel
+from ...bandits._special import sigmoid
+from ...bandits._special_normal import normal_log_upper
 from ._mixtures import beta_mills, gamma_mills
 
 Floats = NDArray[np.float64]

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import integrate
 
-from constraints import naive_evidence as naive
-from seedbed.constraints import ELond, Proportion, adjusted, all_of, any_of, e_bh, posterior_rule
+from constraints.evidence import naive_evidence as naive
+from seedbed.constraints import Proportion
+from seedbed.constraints.evidence import ELond, adjusted, all_of, any_of, e_bh, posterior_rule
 
 evidence = st.lists(st.floats(0.01, 500), min_size=1, max_size=12)
 

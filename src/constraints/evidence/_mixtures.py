@@ -14,11 +14,11 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from ..bandits._numba import kernel
-from ..bandits._special import log_beta_density, log_complement
-from ..bandits._special_beta import beta_side, log_beta_peak
-from ..bandits._special_gamma import gamma_log_density, gamma_side
-from ..bandits._special_laplace import log_gamma_peak
+from ...bandits._numba import kernel
+from ...bandits._special import log_beta_density, log_complement
+from ...bandits._special_beta import beta_side, log_beta_peak
+from ...bandits._special_gamma import gamma_log_density, gamma_side
+from ...bandits._special_laplace import log_gamma_peak
 
 Floats = NDArray[np.float64]
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from constraints import naive_evidence as naive
-from seedbed.constraints import (
+from constraints.evidence import naive_evidence as naive
+from seedbed.constraints.evidence import (
     asymptotic_interval,
     bernoulli_interval,
     beta_binomial_bound,

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from constraints import naive_evidence as naive
-from seedbed.constraints import (
+from constraints.evidence import naive_evidence as naive
+from seedbed.constraints.evidence import (
     add_bernstein,
     add_betting,
     bernoulli_interval,
@@ -12,7 +12,7 @@ from seedbed.constraints import (
     empirical_bernstein_interval,
     gamma_exponential_bound,
 )
-from seedbed.constraints.bounded_means import _BETS, _NODES
+from seedbed.constraints.evidence.bounded_means import _BETS, _NODES
 
 lists = st.lists(st.floats(0, 1), min_size=1, max_size=60)
 

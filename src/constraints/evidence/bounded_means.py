@@ -48,7 +48,7 @@ def empirical_bernstein_interval(counts: ArrayLike, alpha: float, v_opt: float) 
     Of ten thousand values between .49 and .51 the interval is far shorter than the .04 of a proportion:
 
     >>> import numpy as np
-    >>> from seedbed.constraints import add_bernstein, empirical_bernstein_interval
+    >>> from seedbed.constraints.evidence import add_bernstein, empirical_bernstein_interval
     >>> counts = np.zeros((3, 1))
     >>> add_bernstein(counts, np.zeros(10_000, int), np.tile([0.49, 0.51], 5_000))
     >>> lower, upper = empirical_bernstein_interval(counts, alpha=0.05, v_opt=1.0)
@@ -97,7 +97,7 @@ def betting_interval(counts: ArrayLike, alpha: float) -> tuple[Floats, Floats]:
     Examples
     --------
     >>> import numpy as np
-    >>> from seedbed.constraints import add_betting, betting_interval
+    >>> from seedbed.constraints.evidence import add_betting, betting_interval
     >>> counts = np.zeros((33, 1))
     >>> add_betting(counts, np.zeros(10_000, int), np.tile([0.49, 0.51], 5_000))
     >>> lower, upper = betting_interval(counts, alpha=0.05)

@@ -5,10 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from seedbed.constraints import (
-    BoundedMean,
-    Proportion,
-    Rate,
+from seedbed.constraints import BoundedMean, Proportion, Rate
+from seedbed.constraints.evidence import (
     add_bernstein,
     add_betting,
     any_of,

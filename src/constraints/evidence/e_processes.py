@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from ..bandits.models.beta import Pseudocount
+from ...bandits.models.beta import Pseudocount
 from ._mixtures import add_rows, log_evidence_of_counts, log_evidence_of_events, log_mean_exp
 
 Floats = NDArray[np.float64]
@@ -250,7 +250,7 @@ class BoundedMean(EProcess):
     """
 
     kind: Literal["bounded_mean"] = "bounded_mean"
-    limit: Fraction
+    limit: Annotated[float, Field(ge=1e-300, lt=1.0)]  # its inverse must be a number
 
     rows: ClassVar[int] = _BETS
 
@@ -306,7 +306,7 @@ def estimated_dispersion(counts: ArrayLike, exposures: ArrayLike = 1.0) -> float
     --------
     3 expected in each of two intervals: (4 + 4) / 3 over one degree of freedom:
 
-    >>> from seedbed.constraints import estimated_dispersion
+    >>> from seedbed.constraints.evidence import estimated_dispersion
     >>> round(estimated_dispersion([1, 5]), 9)
     2.666666667
     """
