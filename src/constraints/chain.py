@@ -46,6 +46,7 @@ class Chain:
         self.states: list[Any] = [constraint.init(0) for constraint in self.members]
         self.labels = _labels(self.members)
         self._capacity = 0
+        self._ones: Floats = np.ones(0)
         self._who = {hook: self._overriding(hook) for hook in _HOOKS}
         strict = [i for i in self._who["mask"] if not self.members[i].relaxable]
         others = any(self._who[hook] for hook in ("rescore", "mix", "demands"))
@@ -145,9 +146,16 @@ class Chain:
                 factor, rate, cost = factor * price.factor, rate + price.rate, cost + price.cost
         if not priced:
             return None
-        scales = np.empty(request.columns.size)
-        offsets = np.empty(request.columns.size)
-        scales[:], offsets[:] = factor - rate, cost
+        size = request.columns.size
+        if type(factor) is type(rate) is float and factor - rate == 1.0:
+            if self._ones.size != size:
+                self._ones = np.ones(size)
+            scales = self._ones
+        else:
+            scales = np.empty(size)
+            scales[:] = factor - rate
+        offsets = np.empty(size)
+        offsets[:] = cost
         return scales, offsets
 
     def rescorers(self) -> list[tuple[Constraint, Any]]:

@@ -44,7 +44,8 @@ def priced_best(
     family = int(table[FAMILY, -1])
     count, k = handles.size, positions.size
     u, rough = np.empty(count), np.empty(count)
-    _rough_scores(family, table, handles, uids, key, scales, offsets, u, rough)
+    is_dense = version >= 0.0
+    _rough_scores(family, table, handles, uids, key, scales, offsets, is_dense, u, rough)
     filled = 0
     for i in range(count):
         if filled < k or rough[i] > scores[0]:
@@ -57,7 +58,7 @@ def priced_best(
             i, _score(family, table, handles[i], u[i], scales[i], offsets[i]), handles, uids, filled, positions, scores
         )
         is_drawn[i] = True
-    _take_better(family, table, handles, u, uids, scales, offsets, is_drawn, positions, scores)
+    _take_better(family, table, handles, u, uids, scales, offsets, is_dense, is_drawn, positions, scores)
     finish(handles, uids, positions, scores)
     return OK
 
@@ -78,17 +79,23 @@ def _rough_scores(
     key: int,
     scales: Table,
     offsets: Table,
+    is_dense: bool,
     u: Table,
     rough: Table,
 ) -> None:
     """Write the uniform of each candidate and about its score."""
-    spread = np.empty(handles.size)
-    for i in range(handles.size):
-        column = handles[i] & 0xFFFF_FFFF
-        u[i] = uniform(key, uids[column], 0)
-        rough[i], spread[i] = table[CENTER, column], table[SPREAD, column]
-    for i in range(handles.size):  # apart from the above, which gathers
-        rough[i] += spread[i] * rough_normal(u[i])
+    if is_dense:
+        for i in range(handles.size):
+            u[i] = uniform(key, uids[i], 0)
+            rough[i] = table[CENTER, i] + table[SPREAD, i] * rough_normal(u[i])
+    else:
+        spread = np.empty(handles.size)
+        for i in range(handles.size):
+            column = handles[i] & 0xFFFF_FFFF
+            u[i] = uniform(key, uids[column], 0)
+            rough[i], spread[i] = table[CENTER, column], table[SPREAD, column]
+        for i in range(handles.size):  # apart from the above, which gathers
+            rough[i] += spread[i] * rough_normal(u[i])
     if family == BETA:
         for i in range(handles.size):
             rough[i] = scales[i] / (1.0 + _rough_exp(-rough[i])) - offsets[i]
@@ -136,6 +143,7 @@ def _take_better(
     uids: Uids,
     scales: Table,
     offsets: Table,
+    is_dense: bool,
     is_drawn: Flags,
     positions: Handles,
     scores: Table,
@@ -144,7 +152,7 @@ def _take_better(
     k = positions.size
     is_alive = np.ones(handles.size, np.bool_)
     if family == BETA:
-        _mark_beta(table, handles, u, scales, offsets, scores[0], is_alive)
+        _mark_beta(table, handles, u, scales, offsets, scores[0], is_dense, is_alive)
     for i in range(handles.size):
         if not is_alive[i] or is_drawn[i]:
             continue
@@ -158,16 +166,20 @@ def _take_better(
 
 @kernel
 def _mark_beta(
-    table: Table, handles: Handles, u: Table, scales: Table, offsets: Table, m: float, is_alive: Flags
+    table: Table, handles: Handles, u: Table, scales: Table, offsets: Table, m: float, is_dense: bool, is_alive: Flags
 ) -> None:
     """Take out who cannot reach m, by logarithms that are nearly right and a slack for that: no branch, so vectors."""
     width = min(_BLOCK, handles.size)
     p, q, constant = np.empty(width), np.empty(width), np.empty(width)
     for start in range(0, handles.size, width):
         size = min(width, handles.size - start)
-        for i in range(size):
-            column = handles[start + i] & 0xFFFF_FFFF
-            p[i], q[i], constant[i] = table[P, column], table[Q, column], table[CONSTANT, column]
+        if is_dense:
+            block = slice(start, start + size)
+            p, q, constant = table[P][block], table[Q][block], table[CONSTANT][block]
+        else:
+            for i in range(size):
+                column = handles[start + i] & 0xFFFF_FFFF
+                p[i], q[i], constant[i] = table[P, column], table[Q, column], table[CONSTANT, column]
         for i in range(size):
             scale, offset = scales[start + i], offsets[start + i]
             divisor = scale if scale > 0.0 else 1.0  # otherwise only least <= 0 counts, which gives a slope <= 0
