@@ -14,7 +14,7 @@ from ..bandits._numba import kernel
 from ..bandits._random import uniform
 from ..bandits._ranking import Ranking
 from ._yielding import by_mixture, by_slate, may_stand
-from .base import Columns, Floats, Precedence, Request, Shares
+from .base import Columns, Floats, Mask, Precedence, Request, Shares
 from .chain import Chain
 from .drawing import choose as draw_by_shares
 from .drawing import forced, is_forced, members
@@ -116,13 +116,21 @@ class Terms:
         return values
 
     def _musts(self) -> tuple[list[int], list[str]]:
-        """Positions that are demanded, as many as there is room for, and who had to give way."""
+        """Positions that are demanded, as many as there is room for, and who had to give way.
+
+        A demand serves its arm for certain, so it gives way to a cap of that arm or its group.
+        """
         demands = self.chain.demands(self.request)
         if not demands:
             return [], []
-        musts = list(dict.fromkeys(int(i) for _, positions in demands for i in positions))
-        relaxed = [name for name, _ in demands] if len(musts) > self.request.k else []
-        return musts[: self.request.k], relaxed
+        demanded = {int(i): name for name, positions in reversed(demands) for i in reversed(positions.tolist())}
+        order = dict.fromkeys(int(i) for _, positions in demands for i in positions)
+        capped = set() if not self.has_caps else set(np.flatnonzero(_capped(self.bounds, self.request.columns.size)))
+        musts = [i for i in order if i not in capped]
+        relaxed = [demanded[i] for i in order if i in capped]
+        if len(musts) > self.request.k:
+            relaxed += [name for name, _ in demands]
+        return musts[: self.request.k], list(dict.fromkeys(relaxed))
 
 
 def quick_choice(chain: Chain, request: Request, ranking: Ranking) -> Choice | None:
@@ -139,6 +147,16 @@ def quick_choice(chain: Chain, request: Request, ranking: Ranking) -> Choice | N
             return None
     positions, scores = ranking.best(request.k, *(chain.price(request) or ()))
     return Choice(positions, scores, [SCORE] * request.k, [])
+
+
+def _capped(bounds: list[Shares], size: int) -> Mask:
+    """Which candidates are capped, or their group is, `[C]`."""
+    capped = np.zeros(size, np.bool_)
+    for shares in bounds:
+        capped |= np.asarray(shares.cap) < 1.0
+        if shares.groups is not None and shares.group_cap is not None:
+            capped |= shares.group_cap[shares.groups] < 1.0
+    return capped
 
 
 def _is_below_one(cap: Floats | float | None) -> bool:

@@ -1,5 +1,6 @@
 import math
 from collections import Counter
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seedbed.bandits import CheckpointError
-from seedbed.constraints import FrequencyCap
+from seedbed.constraints import FrequencyCap, frequency
 from seedbed.constraints.attributes import Attributes
 from seedbed.constraints.base import Precedence
 
@@ -116,15 +117,14 @@ shows = st.lists(
 
 @given(shows, st.integers(1, 4), st.sampled_from([None, 10.0, 50.0]), st.booleans())
 def test_against_a_dictionary(history, limit, window, grows):
-    """`grows` starts with room for two pairs, so that tables are moved again and again."""
+    """`grows` starts with room for sixteen pairs, so that tables are moved again and again."""
+    with mock.patch.object(frequency, "_LEAST", 16 if grows else frequency._LEAST):
+        against_a_dictionary(history, limit, window)
+
+
+def against_a_dictionary(history, limit, window):
     cap = FrequencyCap(limit=limit, window=window, max_entries=500)
     state = cap.init(10)
-    if grows:
-        from seedbed.constraints import frequency
-
-        small = frequency._empty(16)
-        small.counts[:], small.used[:] = state.counts, state.used
-        state = small
     now, counts, latest = 0.0, Counter(), 0
     for viewer, arms, passed in history:
         now += passed

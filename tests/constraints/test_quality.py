@@ -38,7 +38,7 @@ def test_share_of_an_attribute_is_held_after_a_constant_time():
     assert low[-1] > 0.03 * low.size  # the share is used, as the low arms earn more
     assert low[-1] <= 0.05 * 0.95 * low.size + state.queue[0] + 1e-6
     assert constraint.report(state, request.attributes)["share"] == pytest.approx(low[-1] / low.size)
-    free = LowQuality(attribute="low", weight=1e-12)
+    free = LowQuality(attribute="low", weight=1e-6)
     assert play(free, request, LOWS, REWARDS, 1000)[1][-1] > 500
 
 

@@ -99,14 +99,15 @@ def test_a_mixture_names_the_floors_demands_and_limits_that_it_does_not_heed():
     assert last.relaxed == ("floor", "fair_share", "slate")
 
 
-def test_a_demand_that_breaks_a_cap_or_a_floor_names_it():
+def test_a_demand_gives_way_to_a_cap_and_beats_a_floor():
     """With one slot an arm that is demanded has probability 1: above a cap of .5, and the others have none."""
     ranker = ranker_of(FairShare(0.25, tolerance=0.0), Cap(0.5))
-    assert {ranker.select(now=0.0).relaxed for _ in range(8)} == {("cap",)}
+    assert {ranker.select(now=0.0).relaxed for _ in range(8)} == {("fair_share",)}
+    assert ranker.propensities().max() <= 0.5 + 1e-12
     ranker = ranker_of(FairShare(0.25, tolerance=0.0), Floor(0.1))
     assert {ranker.select(now=0.0).relaxed for _ in range(8)} == {("floor",)}
     ranker = ranker_of(FairShare({"a": 0.5}, by="g", tolerance=0.0), Cap({"a": 0.4}, by="g"), g=["a", "a", "b", "b"])
-    assert {ranker.select(k=2, now=0.0).relaxed for _ in range(8)} == {("cap",)}
+    assert {ranker.select(k=2, now=0.0).relaxed for _ in range(8)} == {(), ("fair_share",)}  # () where none is overdue
 
 
 def test_a_demand_without_room_is_named():
