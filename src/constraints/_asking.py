@@ -15,7 +15,7 @@ from ..bandits._random import ArmId, fold_in
 from ..bandits._ranking import Ranking, uids_of
 from ..bandits._table import columns_of
 from ..bandits.arms import Offer
-from ._choosing import Terms
+from ._terms import Terms
 from .base import Floats, Request
 from .chain import Chain
 

@@ -88,7 +88,7 @@ def load(cls: type[Constrained], blob: bytes, constraints: list[Constraint] | No
     if "chances" in arrays:
         chances = arrays.pop("chances")
         fits = chances.dtype == np.float64 and chances.shape == (columns,)
-        require(fits and not bool((chances < 0.0).any() | (chances > 1.0).any()), "its chances are none")
+        require(fits and not bool((chances < 0.0).any() | (chances > 1.0 + 1e-9).any()), "its chances are none")
         constrained._refreshed.chances = chances
         constrained._refreshed.age = take(values, "age", is_count, "a count")
         constrained._refreshed.fit(bandit._uids.size)

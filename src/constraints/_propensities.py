@@ -7,8 +7,9 @@ from collections.abc import Callable
 import numpy as np
 
 from ..bandits._random import fold_in
-from ._choosing import Terms, capped_chances, choose
+from ._choosing import capped_chances, choose
 from ._refreshed import Refreshed
+from ._terms import Terms
 from .base import Columns, Floats, Limits
 from .exposure import Cap
 from .simplex import floored, guarantee

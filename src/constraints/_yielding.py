@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ._terms import Terms
 from .base import Columns, Floats, Mask
 from .simplex import keeps
-
-if TYPE_CHECKING:
-    from ._choosing import Terms
 
 
 def may_stand(terms: Terms) -> Mask:

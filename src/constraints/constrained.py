@@ -18,9 +18,10 @@ from ..bandits._table import EVENTS, Handles, columns_of
 from ..bandits.arms import Offer, checked_candidates, checked_id, checked_ids
 from . import _constrained_checkpointing
 from ._asking import Asked, masked, peeked, query
-from ._choosing import NOTHING, Choice, Terms, choose, quick_choice
+from ._choosing import NOTHING, Choice, choose, quick_choice
 from ._propensities import EXACT, RuleChances, chances_of, estimated_chances, exact_chances
 from ._refreshed import Refreshed
+from ._terms import Terms
 from ._told import EPOCH, checked_costs, checked_metrics, checked_viewer, number_of, spread
 from .attributes import Attributes
 from .base import Constraint, Exposure, Feedback, Floats
@@ -115,7 +116,7 @@ class Constrained:
         Raises
         ------
         UnknownArmError, ValueError
-            As `Bandit.select`. Nothing has changed.
+            As `Bandit.select`, and where a candidate lacks an attribute that a constraint needs. Nothing was decided.
         """
         ids = None if candidates is None else checked_candidates(candidates)
         seen = checked_viewer(viewer)
@@ -348,7 +349,9 @@ class Constrained:
     def refund(
         self, decision: Decision | tuple[str, int, int], arms: Iterable[ArmId] | None = None
     ) -> dict[str, float]:
-        """Give back what a decision was charged, as it was not shown: all of it, or that of some of its arms.
+        """Give back what budgets charged for a decision, as it was not shown: all of it, or that of some of its arms.
+
+        Other counts, of a viewer's exposures or of stock, stay as they are.
 
         Returns
         -------
