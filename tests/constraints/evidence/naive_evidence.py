@@ -150,7 +150,7 @@ def betting_ends(values, alpha, bets):
 
     def lower(xs):
         low, high = 0.0, sum(xs) / len(xs)
-        if high == 0.0:
+        if high < 1e-300:  # below, x / m leaves float64
             return 0.0
         for _ in range(60):
             middle = 0.5 * (low + high)
