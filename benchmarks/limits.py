@@ -11,6 +11,9 @@
 * Thompson among 100,000 arms, single updates beside river's and batches over 1,000,000 arms stand at their limits: they
   hold in some runs and miss by a few per cent in others. So do ids from bytes, at 1.2 to 1.4 x: looking that no id and
   no uid stands twice, and that no size is declared beyond what is there, comes on top of decoding them.
+* What constraints add to a decision among 1,000 arms, 30 us: the chain around it takes 7, a rule over viewer and arm 6,
+  a budget 8, a price 12 to 15 (of which 5 are the priced choice itself), a floor 3: 35 to 38 where nothing else runs.
+  Most is Python around the kernels: twenty calls, and the records of request, exposure and decision.
 """
 
 from collections.abc import Iterator
