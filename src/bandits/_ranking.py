@@ -31,13 +31,13 @@ class Ranking:
     ) -> None:
         self._bandit, self._handles, self._version = bandit, handles, version
         self._contexts, self._key, self._now = contexts, key, now
-        self._is_lazy = self.is_separate = type(bandit.policy) is Thompson and bandit.policy.sampler == "inversion"
+        self.is_separate = type(bandit.policy) is Thompson and bandit.policy.sampler == "inversion"
 
     def best(self, k: int, scales: Table | None = None, offsets: Table | None = None) -> tuple[Handles, Table]:
         """Positions and scores of the k best, best first; under prices by `scale_i score_i - offset_i`, `[C]` each."""
         bandit, key, now = self._bandit, self._key, self._now
         positions, scores = np.empty(k, np.int64), np.empty(k)
-        if scales is not None and offsets is not None and not self._is_lazy:
+        if scales is not None and offsets is not None and not self.is_separate:
             with np.errstate(invalid="ignore"):
                 return self.best_of(k, scales * self.draws() - offsets)
         if bandit._reach is not None and self._contexts is not None and scales is None:

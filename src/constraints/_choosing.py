@@ -9,21 +9,19 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..bandits._numba import kernel
-from ..bandits._random import uniform
 from ..bandits._ranking import Ranking
 from ._terms import Terms, is_below_one
 from ._yielding import by_mixture, by_slate, may_stand
 from .base import Columns, Floats, Request, Shares
 from .chain import Chain
 from .drawing import choose as draw_by_shares
-from .drawing import forced, is_forced, members
+from .drawing import draw_or_none, forced, is_forced, members
 from .filling import fill
-from .simplex import constrained_shares, guarantee
+from .simplex import Guarantee, constrained_shares, guarantee
 
 SCORE, DEMAND, FLOOR, SHARES, MIX = "SCORE", "DEMAND", "FLOOR", "SHARES", "MIX"
 SKIPPED = "SKIPPED"  # a mixture served nobody
-_NOBODY = np.uint64(0x5EED_F1FF)  # under whose name the clock of nobody, or of no floor, rings
+_NOBODY = np.uint64(0x5EED_F1FF)  # under whose name what is missing of a whole number of slots is drawn
 
 
 class Choice(NamedTuple):
@@ -69,8 +67,7 @@ def choose(terms: Terms, rule_chances: Callable[[Columns, int], Floats]) -> Choi
     if mixed is not None:
         if terms.limits:
             mixed = np.where(may_stand(terms), mixed, 0.0)
-        picked = race(request.key, request.uids, np.ascontiguousarray(mixed, np.float64))
-        positions = np.array([picked] if picked >= 0 else [], np.int64)
+        positions = draw_or_none(request.key, request.uids, mixed)
         gave_way = by_mixture(terms, mixed, positions)
         return Choice(positions, terms.scores_of(positions), [MIX] * positions.size, gave_way, SKIPPED)
     if not (terms.musts or terms.shares or terms.limits):
@@ -123,7 +120,7 @@ def _by_floors(terms: Terms, why: dict[int, str], relaxed: list[str]) -> Columns
         if position >= 0:
             why[position] = FLOOR
         return members(due, group) if group >= 0 else None
-    for position in floor_picks(request.key, request.uids, request.k * spread_floors(due), request.k).tolist():
+    for position in _floor_picks(request.key, request.uids, request.k * _spread_floors(due), request.k).tolist():
         if len(why) < request.k:
             why.setdefault(position, FLOOR)
         elif position not in why:
@@ -138,23 +135,21 @@ def _even_floor(bounds: list[Shares]) -> float | None:
     return max(float(shares.floor) for shares in bounds)
 
 
-def spread_floors(due: NamedTuple) -> Floats:
+def _spread_floors(due: Guarantee) -> Floats:
     """Floor of each candidate where a group's is shared alike by its members, `[C]`."""
-    arms, groups, extras = due[0], due[1], due[2]
-    floors: Floats = arms.copy()
-    for partition in groups:
-        sizes = np.bincount(partition, minlength=extras.size)
-        floors += extras[partition] / sizes[partition]
+    floors = due.arms.copy()
+    for partition in due.groups:
+        sizes = np.bincount(partition, minlength=due.extras.size)
+        floors += due.extras[partition] / sizes[partition]
     return floors
 
 
-def floor_picks(key: int, uids: NDArray[np.uint64], floors: Floats, k: int) -> Columns:
+def _floor_picks(key: int, uids: NDArray[np.uint64], floors: Floats, k: int) -> Columns:
     """Candidates drawn so that each is in with the probability of its floor: as many as the floors' sum, up or down."""
     floors = np.minimum(floors, 1.0)
     total = float(floors.sum())
     if total <= 1.0:
-        drawn = draw_by_shares(key, uids, floors / total, 1) if is_forced(key, total) else np.empty(0, np.int64)
-        return drawn
+        return draw_by_shares(key, uids, floors / total, 1) if is_forced(key, total) else np.empty(0, np.int64)
     slots = min(math.ceil(total - 1e-9), k)
     rest = max(0.0, slots - total)
     chances = np.append(floors, rest) if rest > 1e-9 else floors
@@ -207,22 +202,3 @@ def _only(shares: Shares, keep: Columns) -> Shares:
 
     groups = None if shares.groups is None else shares.groups[keep]
     return shares._replace(floor=cut(shares.floor), cap=cut(shares.cap), groups=groups)
-
-
-@kernel
-def race(key: int, uids: NDArray[np.uint64], chances: Floats) -> int:
-    """Position drawn with these chances, -1 for what they lack of 1: the first of exponential clocks to ring.
-
-    Candidate i rings at `-ln(u_i) / p_i`, u_i a uniform of its own, so that their order does not matter.
-    """
-    missing = 1.0
-    first, earliest = -1, math.inf
-    for i in range(chances.size):
-        missing -= chances[i]
-        if chances[i] > 0.0:
-            time = -math.log(uniform(key, uids[i], 0x5EED_ACE)) / chances[i]
-            if time < earliest:
-                first, earliest = i, time
-    if missing > 1e-9 and -math.log(uniform(key, np.uint64(0x5EED_F1FF), 0x5EED_ACE)) / missing < earliest:
-        return -1
-    return first

@@ -19,6 +19,11 @@ def read_metric(metric: str, process: EProcess, feedback: Feedback) -> tuple[Flo
     return values, feedback.metrics[process.exposure_metric]
 
 
+def touched(feedback: Feedback) -> NDArray[np.int64]:
+    """Columns that feedback is about, each once."""
+    return feedback.columns if feedback.columns.size == 1 else np.unique(feedback.columns)
+
+
 def check_metric(metric: str, process: EProcess, feedback: Feedback) -> None:
     """Refuse what the evidence is not about, and weights other than 1.
 

@@ -50,8 +50,7 @@ class Terms:
         inner = self.ranking.among(positions)
         if self.is_rescored:
             return positions[inner.best_of(k, self.scores_of(positions))[0]]
-        prices = () if self.prices is None else tuple(array[positions] for array in self.prices)
-        return positions[inner.best(k, *prices)[0]]
+        return positions[inner.best(k, *self._prices_of(positions))[0]]
 
     def scores_of(self, positions: Columns) -> Floats:
         """Scores of some candidates."""
@@ -70,8 +69,10 @@ class Terms:
         """Probability that the rule takes each of these candidates for k slots; None where there is no exact answer."""
         if self.is_rescored:
             return None
-        prices = () if self.prices is None else tuple(array[positions] for array in self.prices)
-        return self.ranking.among(positions).inclusion(k, *prices)
+        return self.ranking.among(positions).inclusion(k, *self._prices_of(positions))
+
+    def _prices_of(self, positions: Columns) -> tuple[Floats, ...]:
+        return () if self.prices is None else tuple(array[positions] for array in self.prices)
 
     def _priced_draws(self) -> Floats:
         return self._priced(self.ranking.draws(), slice(None))

@@ -132,6 +132,18 @@ class Attributes:
         _gather_codes(values, columns, codes)
         return codes
 
+    def by_group(self, name: str, values: Any, otherwise: float) -> Floats:
+        """Return a value for each code of an attribute, `[G]`: one for all, or by name; `otherwise` for the rest."""
+        out = np.full(self.size(name), otherwise)
+        if not isinstance(values, Mapping):
+            out[1:] = values
+            return out
+        codes = self.codes_of.get(name, {})
+        for each, value in values.items():
+            if each in codes:
+                out[codes[each]] = value
+        return out
+
     def save(self, columns: int) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """Return plain values and arrays of a checkpoint."""
         arrays = {f"attribute.{name}": values[:columns].copy() for name, values in self.values.items()}

@@ -163,6 +163,10 @@ class Feedback(NamedTuple):
     at: float
 
 
+class NoState(NamedTuple):
+    """State of a constraint that keeps nothing."""
+
+
 class Constraint(BaseModel):
     """A rule of what may be served.
 
@@ -174,7 +178,6 @@ class Constraint(BaseModel):
 
     precedence: ClassVar[Precedence]
     relaxable: ClassVar[bool] = True  # whether its mask gives way where too few candidates would be left
-    needs_scores: ClassVar[bool] = False  # whether it has a `rescore`
     loose: ClassVar[frozenset[str]] = frozenset()
 
     @property
@@ -200,8 +203,8 @@ class Constraint(BaseModel):
         return frozenset(names) - self.loose
 
     def init(self, capacity: int) -> AnyState:
-        """Make a state for `capacity` arms, in which nothing has happened."""
-        raise NotImplementedError
+        """Make a state for `capacity` arms, in which nothing has happened; one that keeps nothing by default."""
+        return NoState()
 
     def fit(self, state: AnyState, capacity: int, attributes: Attributes, now: float) -> AnyState:
         """Bring a state to the number of arms, of an attribute's values, and to the time; called before a decision."""

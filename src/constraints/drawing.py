@@ -12,6 +12,9 @@ Uids = NDArray[np.uint64]
 
 _COIN = 0x5EED_F100  # names under which the coins of a decision are keyed, beside the arms'
 _GROUP = 0x5EED_F101
+_NOBODY = 0x5EED_F1FF
+_MIX_LANE = 0x5EED_ACE  # lane of the arms' draws by mixtures
+_ROUNDING = 1e-9  # chances may lack so much of 1
 _LANE = 0x5EED_F102  # lane of the arms' own draws here: policies use the low ones
 
 
@@ -43,12 +46,19 @@ def choose(key: int, uids: Uids, p: Floats, k: int) -> Columns:
     """
     positions = np.empty(min(k, p.size), np.int64)
     if positions.size == 1:
-        positions[0] = _race(key, uids, p)
+        positions[0] = _race(key, uids, p, _LANE, 0.0)
     elif positions.size > 1:
         marks = np.empty(p.size)
         point = _marks(key, uids, marks)
         _systematic(np.argsort(marks), p, point, positions)
     return positions
+
+
+def draw_or_none(key: int, uids: Uids, chances: Floats) -> Columns:
+    """Draw one position by chances that sum to 1 or less, or none with what they lack of it, `[0 or 1]`."""
+    missing = 1.0 - float(chances.sum())
+    position = _race(key, uids, np.ascontiguousarray(chances, np.float64), _MIX_LANE, missing)
+    return np.array([position] if position >= 0 else [], np.int64)
 
 
 @kernel
@@ -95,13 +105,16 @@ def _forced(key: int, uids: Uids, arms: Floats, extras: Floats, total: float) ->
 
 
 @kernel
-def _race(key: int, uids: Uids, p: Floats) -> int:
+def _race(key: int, uids: Uids, p: Floats, lane: int, missing: float) -> int:
+    """Position of the first of exponential clocks to ring, at `-ln(u_i) / p_i`; -1 for that of what is missing."""
     first, position = np.inf, 0
     for i in range(p.size):
         if p[i] > 0.0:
-            time = -np.log(uniform(key, uids[i], _LANE)) / p[i]
+            time = -np.log(uniform(key, uids[i], lane)) / p[i]
             if time < first:
                 first, position = time, i
+    if missing > _ROUNDING and -np.log(uniform(key, _NOBODY, lane)) / missing < first:
+        return -1
     return position
 
 

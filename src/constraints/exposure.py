@@ -1,31 +1,12 @@
 """Exposure: floors and caps of the probability to be served."""
 
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self, cast
+from typing import Annotated, Any, ClassVar, Literal, Self, cast
 
-import numpy as np
 from pydantic import Field, model_validator
 
-from .attributes import Attributes
-from .base import AnyState, Constraint, Floats, Precedence, Request, Shares
+from .base import AnyState, Constraint, Precedence, Request, Shares
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
-
-
-class NoState(NamedTuple):
-    """State of a constraint that keeps nothing."""
-
-
-def by_group(attributes: Attributes, by: str, values: Any, otherwise: float) -> Floats:
-    """Value of each group of an attribute by code, `[G]`: one for all, or by name; `otherwise` for the rest."""
-    out = np.full(attributes.size(by), otherwise)
-    if isinstance(values, dict):
-        codes = attributes.codes_of.get(by, {})
-        for name, value in values.items():
-            if name in codes:
-                out[codes[name]] = value
-    else:
-        out[1:] = values
-    return out
 
 
 class _Bounds(Constraint):
@@ -42,10 +23,6 @@ class _Bounds(Constraint):
         if self.by is None and isinstance(self.share, dict):
             raise ValueError("shares by name are those of groups: say with by= which attribute holds the names")
         return self
-
-    def init(self, capacity: int) -> NoState:
-        """Make a state, which keeps nothing."""
-        return NoState()
 
 
 class Floor(_Bounds):
@@ -75,7 +52,7 @@ class Floor(_Bounds):
         """Least probabilities."""
         if self.by is None:
             return Shares(floor=cast(float, self.share))
-        floors = by_group(request.attributes, self.by, self.share, 0.0)
+        floors = request.attributes.by_group(self.by, self.share, 0.0)
         return Shares(groups=request.codes(self.by), group_floor=floors)
 
 
@@ -112,5 +89,5 @@ class Cap(_Bounds):
         """Largest probabilities."""
         if self.by is None:
             return Shares(cap=cast(float, self.share))
-        caps = by_group(request.attributes, self.by, self.share, 1.0)
+        caps = request.attributes.by_group(self.by, self.share, 1.0)
         return Shares(groups=request.codes(self.by), group_cap=caps)

@@ -10,7 +10,7 @@ from ._pouring import total_of
 from .attributes import Attributes
 from .base import AnyState, Columns, Constraint, Exposure, Feedback, Floats, Precedence, Request
 from .drawing import Uids
-from .exposure import Share, by_group
+from .exposure import Share
 
 _SLACK = 1e-9  # by which a deficit may differ from its exact value, after any number of sums
 
@@ -99,7 +99,7 @@ class FairShare(Constraint):
         if isinstance(self.fraction, str):
             return np.clip(request.numbers(self.fraction), 0.0, 1.0)
         if self.by is not None:
-            return by_group(request.attributes, self.by, self.fraction, 0.0)[request.codes(self.by)]
+            return request.attributes.by_group(self.by, self.fraction, 0.0)[request.codes(self.by)]
         return np.full(request.columns.size, cast(float, self.fraction))
 
     def demands(self, state: AnyState, request: Request) -> Columns | None:
@@ -128,12 +128,18 @@ class FairShare(Constraint):
 
 
 @kernel
+def _scaling(fractions: Floats, k: int) -> tuple[float, float]:
+    """Sum of the fractions, and the factor that brings it down to k slots where it is more."""
+    total = float(total_of(fractions))
+    return total, min(1.0, k / total) if total > 0.0 else 1.0
+
+
+@kernel
 def _overdue(
     deficit: Floats, columns: Columns, uids: Uids, fractions: Floats, tolerance: float, k: int, out: Columns
 ) -> int:
     """Write who must be served, by deadline, then uid; return how many."""
-    total = total_of(fractions)
-    scale = min(1.0, k / total) if total > 0.0 else 1.0
+    total, scale = _scaling(fractions, k)
     slack = np.full(columns.size, np.inf)
     found, urgent = 0, 0
     for i in range(columns.size):
@@ -163,8 +169,7 @@ def _settle(
     deficit: Floats, columns: Columns, fractions: Floats, k: int, positions: Columns, worst: Floats, scaled: Columns
 ) -> None:
     """Add what was due to the deficits, take what was had."""
-    total = total_of(fractions)
-    scale = min(1.0, k / total) if total > 0.0 else 1.0
+    total, scale = _scaling(fractions, k)
     scaled[0] += int(total > k * (1.0 + _SLACK))
     for i in range(columns.size):
         deficit[columns[i]] += fractions[i] * scale

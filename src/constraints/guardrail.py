@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from ..bandits.checkpoint import require
-from ._metrics import check_metric, read_metric
+from ._metrics import check_metric, read_metric, touched
 from .attributes import Attributes
 from .base import AnyState, Constraint, Exposure, Feedback, Mask, Precedence, Request, forget
 from .evidence.e_processes import AnyEvidence, EProcess, Fraction, Proportion
@@ -150,7 +150,7 @@ class Guardrail(Constraint):
                 told = True
             row += process.rows
         if told:
-            self._look(state, event.columns if event.columns.size == 1 else np.unique(event.columns))
+            self._look(state, touched(event))
 
     def _look(self, state: GuardrailState, columns: NDArray[np.int64]) -> None:
         each = self.each(state, columns)

@@ -63,7 +63,6 @@ class Objective(Constraint):
     prior: tuple[Pseudocount, Pseudocount] = (1.0, 1.0)
 
     precedence: ClassVar[Precedence] = Precedence.SCORE
-    needs_scores: ClassVar[bool] = True
 
     def __init__(self, metrics: dict[str, float], **fields: Any) -> None:
         super().__init__(metrics=metrics, **fields)  # type: ignore[call-arg]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..bandits.checkpoint import require
-from ._metrics import check_metric, read_metric
+from ._metrics import check_metric, read_metric, touched
 from .attributes import Attributes
 from .base import AnyState, Constraint, Exposure, Feedback, Mask, Precedence, Request
 from .conditions import Condition, Terms, all_met, terms_of
@@ -122,7 +122,7 @@ class Protected(Constraint):
         if not isinstance(event, Feedback) or given is None:
             return
         self.evidence.add(state.counts, event.columns, *given)
-        columns = event.columns if event.columns.size == 1 else np.unique(event.columns)
+        columns = touched(event)
         state.safe[columns] = self.log_evidence(state, columns) >= -math.log(self.alpha)
 
     def log_evidence(self, state: ProtectedState, columns: NDArray[np.int64]) -> NDArray[np.float64]:

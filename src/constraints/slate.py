@@ -8,7 +8,6 @@ from pydantic import Field, model_validator
 from ..bandits.checkpoint import require
 from .attributes import Attributes
 from .base import AnyState, Columns, Constraint, Exposure, Feedback, Limits, Precedence, Request
-from .exposure import NoState, by_group
 
 Count = Annotated[int, Field(ge=0)]
 
@@ -56,14 +55,10 @@ class Slate(Constraint):
     def _named(bound: Any) -> dict[str, int]:
         return bound if isinstance(bound, dict) else {}
 
-    def init(self, capacity: int) -> NoState:
-        """Make a state, which keeps nothing."""
-        return NoState()
-
     def limits(self, state: AnyState, request: Request) -> Limits:
         """Bounds by groups."""
-        upper = by_group(request.attributes, self.by, np.inf if self.upper is None else self.upper, np.inf)
-        lower = by_group(request.attributes, self.by, self.lower, 0.0)
+        upper = request.attributes.by_group(self.by, np.inf if self.upper is None else self.upper, np.inf)
+        lower = request.attributes.by_group(self.by, self.lower, 0.0)
         groups = request.codes(self.by)
         return Limits(groups, np.ones(groups.size), upper, lower, relaxable=self.relaxable_upper)
 

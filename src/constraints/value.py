@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal
 
-from .base import Constraint, Precedence, Price, Request
-
-
-class ValueState(NamedTuple):
-    """Nothing: a value is an attribute."""
+from .base import AnyState, Constraint, Precedence, Price, Request
 
 
 class Value(Constraint):
@@ -36,10 +32,6 @@ class Value(Constraint):
     def __init__(self, attribute: str, **fields: Any) -> None:
         super().__init__(attribute=attribute, **fields)  # type: ignore[call-arg]
 
-    def init(self, capacity: int) -> ValueState:
-        """Make a state: there is nothing to keep."""
-        return ValueState()
-
-    def price(self, state: ValueState, request: Request) -> Price:
+    def price(self, state: AnyState, request: Request) -> Price:
         """Return the values as factors."""
         return Price(factor=request.numbers(self.attribute))

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ConfigDict
 
 from .._table import BELIEF, Table, Uids
-from ._lazy_priced import rank_values
+from ._top import rank_values
 
 
 class Policy(BaseModel):

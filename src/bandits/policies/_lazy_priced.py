@@ -219,16 +219,3 @@ def _may_exceed(family: int, table: Table, column: int, u: float, scale: float, 
     bound = log_density_bound(family, p, q, r, constant, z, t1, t2)
     slope = slope_of(family, p, q, z, s1, s2)
     return slope <= 0.0 or bound >= math.log(u * slope) - constant_slack(constant, bound)
-
-
-@kernel
-def rank_values(
-    handles: Handles, uids: Uids, key: int, x: float, y: float, values: Table, positions: Handles, scores: Table
-) -> None:
-    """Write positions and values of the k best candidates, best first; values that are no numbers come last."""
-    filled = 0
-    for i in range(handles.size):
-        value = -math.inf if math.isnan(values[i]) else values[i]
-        if filled < positions.size or value >= scores[0]:
-            filled = push(i, value, handles, uids, filled, positions, scores)
-    finish(handles, uids, positions, scores)

@@ -3,6 +3,8 @@
 `positions` and `scores` hold a binary heap with the worst of the best at its root, until `finish` sorts them.
 """
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -73,3 +75,16 @@ def finish(handles: Handles, uids: Uids, positions: Handles, scores: Table) -> N
     for size in range(positions.size - 1, 0, -1):
         _swap(0, size, positions, scores)
         _sink(size, handles, uids, positions, scores)
+
+
+@kernel
+def rank_values(
+    handles: Handles, uids: Uids, key: int, x: float, y: float, values: Table, positions: Handles, scores: Table
+) -> None:
+    """Write positions and values of the k best candidates, best first; values that are no numbers come last."""
+    filled = 0
+    for i in range(handles.size):
+        value = -math.inf if math.isnan(values[i]) else values[i]
+        if filled < positions.size or value >= scores[0]:
+            filled = push(i, value, handles, uids, filled, positions, scores)
+    finish(handles, uids, positions, scores)

@@ -13,7 +13,7 @@ from .._random import uniform
 from .._table import FAMILY, OK, STALE, Handles, P, Q, R, Table, Uids
 from ..models import AnyModel, Beta
 from ._base import Policy
-from ._lazy_priced import rank_values
+from ._top import rank_values
 
 _COIN = 0x5EED_C014  # name under which the coins of the slots are keyed, beside the arms'
 

@@ -14,7 +14,7 @@ from .._table import EVIDENCE, OK, STALE, Handles, P, R, Table, Uids
 from ..models import Beta
 from ..propensity import inclusion
 from ._base import Policy
-from ._top import finish, push
+from ._top import rank_values
 
 
 class EXP3(Policy):
@@ -140,8 +140,5 @@ def exp3_best(
     race = np.empty(handles.size)
     if exp3_scores(table, handles, uids, key, version, now, x, y, race) == STALE:
         return STALE
-    filled = 0
-    for i in range(handles.size):
-        filled = push(i, race[i], handles, uids, filled, positions, scores)
-    finish(handles, uids, positions, scores)
+    rank_values(handles, uids, key, x, y, race, positions, scores)
     return OK
