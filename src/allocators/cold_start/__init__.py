@@ -2,8 +2,25 @@
 
 from .allocator import ColdStartAllocator
 from .config import ColdStartConfig
+from .gates import Gate
 from .plan import Plan, RoomPlan
+from .populations import Atoms, BetaPopulation, GammaPopulation
+from .rules import BucketRules, Rules
 from .stages import Stage, StageChange
 from .thresholds import fit_beta_moments
 
-__all__ = ["ColdStartAllocator", "ColdStartConfig", "Plan", "RoomPlan", "Stage", "StageChange", "fit_beta_moments"]
+__all__ = [
+    "Atoms",
+    "BetaPopulation",
+    "BucketRules",
+    "ColdStartAllocator",
+    "ColdStartConfig",
+    "GammaPopulation",
+    "Gate",
+    "Plan",
+    "RoomPlan",
+    "Rules",
+    "Stage",
+    "StageChange",
+    "fit_beta_moments",
+]

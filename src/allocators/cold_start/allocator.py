@@ -13,9 +13,10 @@ from ...constraints import Budget
 from . import _checkpointing
 from ._inputs import checked_counts, checked_rooms, checked_shares, checked_text
 from .config import ColdStartConfig
-from .gates import evaluate
+from .gates import Gate, GateTable
 from .pacing import hand_out, learn_yield, push
 from .plan import Columns, Plan
+from .populations import BetaPopulation
 from .reasons import BIT
 from .registry import Registry
 from .stages import (
@@ -394,8 +395,14 @@ class ColdStartAllocator:
         rooms = self._rooms
         changed = columns[rooms.is_new[columns]]
         counts = rooms.counts[:, changed]
-        judged = evaluate(self.config, counts[EXPOSURES], counts[RETAINED], counts[NEGATIVE])
-        rooms.probability[changed], rooms.log_evidence[changed] = judged
+        gate = Gate(
+            metric="retained",
+            bar=self.config.bar,
+            population=BetaPopulation(a=self.config.prior[0], b=self.config.prior[1]),
+        )
+        s, n = counts[RETAINED].astype(float), counts[EXPOSURES].astype(float)
+        rooms.probability[changed] = GateTable([gate]).judge(s, n, np.zeros(n.size, np.int64))[0]
+        rooms.log_evidence[changed] = self.config.stop.log_evidence(counts[NEGATIVE], counts[EXPOSURES])
         rooms.is_new[changed] = False
         for moved in advance(self.config, rooms, columns, now, promotes=promotes):
             self._note(moved, now, reasons)
