@@ -487,8 +487,15 @@ class Bandit:
         with self._lock:
             return [id for id in self._handle_of if id in self._arms.paused]
 
-    def warm_start(self, ids: Iterable[ArmId], *, strength: float, source: Iterable[ArmId] | None = None) -> None:
-        """Give arms a prior like other arms: their mean reward, worth `strength` observations.
+    def warm_start(
+        self,
+        ids: Iterable[ArmId],
+        *,
+        strength: float,
+        source: Iterable[ArmId] | None = None,
+        mean: float | None = None,
+    ) -> None:
+        """Give arms a prior like other arms, or of a given mean, worth `strength` observations.
 
         Evidence that the arms have is kept, beside the new prior.
 
@@ -500,6 +507,8 @@ class Bandit:
             Pseudo-counts (for GammaPoisson: units of time), in [1e-6, 1e12].
         source
             Arms whose evidence is pooled, such as those of a group; by default all arms but `ids`.
+        mean
+            Mean reward of the prior, in place of a source.
 
         Raises
         ------
@@ -508,7 +517,7 @@ class Bandit:
         ValueError
             For a source without evidence, or a linear model: shared parameters carry over to new arms by themselves.
         """
-        _lifecycle.warm_start(self, distinct(ids, "started"), strength, source)
+        _lifecycle.warm_start(self, distinct(ids, "started"), strength, source, mean)
 
     def _grow(self, capacity: int) -> None:
         uids = np.zeros(capacity, np.uint64)

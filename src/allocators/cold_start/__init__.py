@@ -2,9 +2,13 @@
 
 from .allocator import ColdStartAllocator
 from .config import ColdStartConfig
+from .explain import Explanation
 from .gates import Gate
+from .harms import Harm
+from .overrides import Override
 from .plan import Plan, RoomPlan
 from .populations import Atoms, BetaPopulation, GammaPopulation
+from .reasons import Reason
 from .rules import BucketRules, Rules
 from .stages import Stage, StageChange
 from .thresholds import fit_beta_moments
@@ -15,9 +19,13 @@ __all__ = [
     "BucketRules",
     "ColdStartAllocator",
     "ColdStartConfig",
+    "Explanation",
     "GammaPopulation",
     "Gate",
+    "Harm",
+    "Override",
     "Plan",
+    "Reason",
     "RoomPlan",
     "Rules",
     "Stage",

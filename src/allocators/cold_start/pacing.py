@@ -6,8 +6,8 @@ from numpy.typing import NDArray
 from ...bandits import Bandit
 from ...bandits._table import Handles, columns_of
 from .config import ColdStartConfig
-from .reasons import BIT
-from .stages import EXPOSURES, Rooms, Stage, caps, is_live
+from .reasons import BIT, Reason
+from .stages import TIERS, Rooms, Stage, caps, is_live
 
 Ints = NDArray[np.int64]
 _EXTRA_ROUNDS = 4  # times `sub_rounds`, in which what capped rooms could not take is offered to others
@@ -21,8 +21,11 @@ def hand_out(
     now: float,
     available: int,
     reasons: Ints,
+    scales: NDArray[np.float64] | None = None,
 ) -> tuple[Ints, int]:
     """Hand out a tick: first the floor of SEED, then the rest to the highest draws; note why in `reasons [K]`.
+
+    `scales`, `[C]`, multiply the draws before they are ranked.
 
     Returns
     -------
@@ -36,13 +39,13 @@ def hand_out(
     grants = floor + sampled
     can_serve = room_for > 0
     has_ended = ~is_live(rooms, columns)
-    reasons[columns[floor > 0]] |= BIT["FLOOR"]
-    reasons[columns[sampled > 0]] |= BIT["SAMPLED"]
-    left_out = "NOT_SAMPLED" if available > 0 else "NOTHING_AVAILABLE"
+    reasons[columns[floor > 0]] |= BIT[Reason.FLOOR]
+    reasons[columns[sampled > 0]] |= BIT[Reason.SAMPLED]
+    left_out = Reason.NOT_SAMPLED if available > 0 else Reason.NOTHING_AVAILABLE
     reasons[columns[can_serve & (grants == 0)]] |= BIT[left_out]
-    reasons[columns[~can_serve & ~has_ended]] |= BIT["AT_CAP"]
+    reasons[columns[~can_serve & ~has_ended]] |= BIT[Reason.AT_CAP]
     reasons[columns[has_ended]] |= rooms.why[columns[has_ended]]
-    reasons[columns[floor < demand]] |= BIT["FLOOR_UNMET"]
+    reasons[columns[floor < demand]] |= BIT[Reason.FLOOR_UNMET]
     return grants, int((demand - floor).sum())
 
 
@@ -125,10 +128,11 @@ def learn_yield(config: ColdStartConfig, rooms: Rooms, columns: Ints) -> None:
     rooms.ticks_at_max[columns] = np.where(is_short, rooms.ticks_at_max[columns] + 1, 0)
     pushed = columns[rooms.multiplier[columns] > 0.0]
     rooms.yielded[pushed] *= config.yield_memory
-    rooms.yielded[pushed] += rooms.counts[EXPOSURES, pushed] - rooms.seen[pushed]
+    observed = rooms.observed
+    rooms.yielded[pushed] += observed[pushed] - rooms.seen[pushed]
     rooms.pushed[pushed] *= config.yield_memory
     rooms.pushed[pushed] += rooms.multiplier[pushed]
-    rooms.seen[columns] = rooms.counts[EXPOSURES, columns]
+    rooms.seen[columns] = observed[columns]
 
 
 def push(config: ColdStartConfig, rooms: Rooms, columns: Ints, served: NDArray[np.bool_], fade: float = 1.0) -> None:
@@ -149,4 +153,4 @@ def push(config: ColdStartConfig, rooms: Rooms, columns: Ints, served: NDArray[n
 
 
 def _highest(config: ColdStartConfig, rooms: Rooms, columns: Ints) -> NDArray[np.float64]:
-    return np.where(rooms.tier_s[columns], config.multiplier_max_s, config.multiplier_max)
+    return np.where(rooms.tier[columns] == TIERS.index("S"), config.multiplier_max_s, config.multiplier_max)
