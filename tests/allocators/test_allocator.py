@@ -172,7 +172,9 @@ def test_every_change_carries_its_reason_and_counts():
         ("SEED", "VERIFY", "SEED_DONE"),
         ("VERIFY", "SCALE", "PROMOTED"),
     ]
-    assert changes[0].counts == {"exposures": 100, "retained": 50, "comments": 0, "follows": 0, "negative": 0}
+    whole = {"exposures": 100, "retained": 50, "comments": 0, "follows": 0, "negative": 0}
+    assert changes[0].counts == {**whole, "watched": 0.0, "minutes": 0.0}
+    assert all(type(changes[0].counts[name]) is int for name in whole)
     assert changes[1].probability > 0.9
     allocator.close("good", now=480.0, reason="host left")
     closing = allocator.tick(now=481.0, exposures=1).changes[-1]

@@ -26,6 +26,7 @@ from .stages import TIERS, Move, Rooms, Stage, StageChange, advance, extend, is_
 
 _TICKS_AT_MAX = 3
 _ENOUGH = 100  # exposures of either kind of traffic before the two are compared
+_MOST_AT_ONCE = 10_000_000
 _TTL = 4.0 * 3_600.0  # seconds that an operator's order holds unless said otherwise
 _LARGEST = 2**53  # counts of a room, all in all
 _ENDLESS = 2**53 - 1  # the budget where none is set
@@ -378,6 +379,8 @@ class ColdStartAllocator:
             columns = columns_of(rows)
             if counts.sum(dtype=np.float64) + self._rooms.counts.max(initial=0) > _LARGEST:
                 raise ValueError(f"the counts of a room would exceed {_LARGEST}; nothing was counted")
+            if self.config.change_detector is not None and counts[EXPOSURES].sum() > _MOST_AT_ONCE:
+                raise ValueError(f"with a change detector at most {_MOST_AT_ONCE} exposures are observed in one call")
             if source == "organic":
                 add_rows(self._rooms.organic, columns, counts[[EXPOSURES, RETAINED]])
                 return
@@ -401,12 +404,15 @@ class ColdStartAllocator:
             rows, columns, at = rows[fair], columns[fair], at[fair]
             counts = np.ascontiguousarray(counts[:, fair])
         add_rows(self._rooms.learned, columns, counts)
+        outcomes = np.concatenate([counts[RETAINED], counts[EXPOSURES] - counts[RETAINED]])
+        twice, rewards = np.tile(rows, 2), np.repeat([1.0, 0.0], rows.size)
+        if self.config.change_detector is None:
+            self.bandit.update_rows(twice, rewards, weight=outcomes)
+            return
+        each = outcomes.astype(np.int64)  # the detector takes weights for importance, so viewers are told one by one
         learnt = self.bandit.updates
-        weights = np.concatenate([counts[RETAINED], counts[EXPOSURES] - counts[RETAINED]])
-        timed = {} if self.config.change_detector is None else {"at": np.tile(at, 2)}
-        self.bandit.update_rows(np.tile(rows, 2), np.repeat([1.0, 0.0], rows.size), weight=weights, **timed)
-        if timed:
-            self._registry.start_afresh(learnt)
+        self.bandit.update_rows(np.repeat(twice, each), np.repeat(rewards, each), at=np.repeat(np.tile(at, 2), each))
+        self._registry.start_afresh(learnt)
 
     def _charge_excess(self, columns: NDArray[np.int64]) -> None:
         """Charge what distinct rooms were shown beyond their grants."""
