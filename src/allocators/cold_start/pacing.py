@@ -62,19 +62,38 @@ def floor_grants(
     (grants, demand)
         Exposures of each room, [C], and what it asked for; `seed_share` of the available exposures bounds the sum.
     """
-    is_seed = rooms.stage[columns] == Stage.SEED
-    left = np.where(is_seed, caps(config, rooms, columns), 0)
-    age = now - rooms.opened[columns]
+    grants, demand = np.zeros(columns.size, np.int64), np.zeros(columns.size, np.int64)
+    seeds = np.flatnonzero(rooms.stage[columns] == Stage.SEED)
+    left = caps(config, rooms, columns[seeds])
+    age = now - rooms.opened[columns[seeds]]
     ticks = np.maximum(np.ceil((config.seed_deadline - age) / config.tick_seconds), 1.0)
     front = np.where(age < config.seed_deadline / 2.0, config.front_load, 1.0)
     rate = left / ticks
-    demand = np.minimum(np.ceil(rate * front).astype(np.int64), np.minimum(left, config.tick_cap))
-    order = np.lexsort((uids, -rate))
-    budget = int(config.seed_share * available)
-    before = np.cumsum(demand[order]) - demand[order]
-    grants = np.zeros(columns.size, np.int64)
-    grants[order] = np.clip(budget - before, 0, demand[order])
+    asked = np.minimum(np.ceil(rate * front).astype(np.int64), np.minimum(left, config.tick_cap))
+    demand[seeds] = asked
+    grants[seeds] = _urgent_first(asked, rate, uids[seeds], int(config.seed_share * available))
     return grants, demand
+
+
+def _urgent_first(asked: Ints, rate: NDArray[np.float64], uids: NDArray[np.uint64], budget: int) -> Ints:
+    """Share a budget among those who ask, `[C]`: the highest rates first, equals by uid.
+
+    Only those at the rate where the budget ends need an order among themselves.
+    """
+    if asked.sum() <= budget:
+        return asked
+    order = np.argsort(-rate)
+    ends = int(np.searchsorted(np.cumsum(asked[order]), budget, side="right"))
+    last = rate[order[ends]]
+    granted = np.where(rate > last, asked, 0)
+    equals = np.flatnonzero((rate == last) & (asked > 0))
+    left = budget - int(granted.sum())
+    if left < equals.size:  # each asks for one at least
+        equals = equals[np.argpartition(uids[equals], left)[: left + 1]]
+    equals = equals[np.argsort(uids[equals])]
+    before = np.cumsum(asked[equals]) - asked[equals]
+    granted[equals] = np.clip(left - before, 0, asked[equals])
+    return granted
 
 
 def sampled_grants(config: ColdStartConfig, bandit: Bandit, handles: Handles, room_for: Ints, available: int) -> Ints:

@@ -165,19 +165,22 @@ def advance(
     Stops come first and are final. Then demotions, the end of SEED, promotions and the ends of VERIFY and SCALE.
     """
     moves: list[Move] = []
+    stage = rooms.stage[columns]
 
     def move(which: NDArray[np.bool_], before: Stage, after: Stage, reason: Reason) -> None:
-        chosen = columns[which & (rooms.stage[columns] == before)]
-        if chosen.size:
+        places = np.flatnonzero(which & (stage == before))
+        if places.size:
+            stage[places] = after
+            chosen = columns[places]
             rooms.stage[chosen] = after
             rooms.why[chosen] = BIT[reason]
             moves.append(Move(chosen, before, after, reason))
 
     probability = rooms.probability[columns]
-    seen = rooms.observed[columns]
+    seen = rooms.counts[EXPOSURES, columns]
     fires = rooms.log_evidence[columns] >= np.log(needed_evidence(config, rooms.restarts[columns]))
-    for stage in (Stage.SEED, Stage.VERIFY, Stage.SCALE, Stage.EXHAUSTED):
-        move(fires, stage, Stage.STOPPED, Reason.STOP_LOSS)
+    for before in (Stage.SEED, Stage.VERIFY, Stage.SCALE, Stage.EXHAUSTED):
+        move(fires, before, Stage.STOPPED, Reason.STOP_LOSS)
     move(rooms.is_changed[columns], Stage.SCALE, Stage.VERIFY, Reason.CHANGED)
     move(probability < config.demote_below, Stage.SCALE, Stage.VERIFY, Reason.DEMOTED)
     move(seen >= config.seed_done * rooms.quota[columns], Stage.SEED, Stage.VERIFY, Reason.SEED_DONE)
@@ -185,9 +188,10 @@ def advance(
     if promotes:
         move(probability >= 1.0 - config.false_promotion, Stage.VERIFY, Stage.SCALE, Reason.PROMOTED)
     move(probability < config.futile_below, Stage.VERIFY, Stage.EXHAUSTED, Reason.FUTILE)
-    landed = (rooms.in_flight[columns] == 0) | (now >= rooms.granted_at[columns] + config.flight_seconds)
-    for stage in (Stage.VERIFY, Stage.SCALE):
-        move((caps(config, rooms, columns) == 0) & landed, stage, Stage.EXHAUSTED, Reason.CAP_REACHED)
+    landed = (rooms.granted[columns] == seen) | (now >= rooms.granted_at[columns] + config.flight_seconds)
+    has_ended = (caps(config, rooms, columns) == 0) & landed
+    for before in (Stage.VERIFY, Stage.SCALE):
+        move(has_ended, before, Stage.EXHAUSTED, Reason.CAP_REACHED)
     rooms.is_changed[columns] = False
     return moves
 
