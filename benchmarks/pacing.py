@@ -29,7 +29,7 @@ HEAD = [
 
 
 class Outcome(NamedTuple):
-    """Of each room, [rooms]: its quota, whether it is supplied, exposures in time, all in all, and INSUFFICIENT_SUPPLY."""
+    """Of each room, [rooms]: quota, whether it is supplied, exposures in time and in all, and INSUFFICIENT_SUPPLY."""
 
     quota: np.ndarray
     is_supplied: np.ndarray
