@@ -239,6 +239,22 @@ def test_few_rooms_are_drawn_exactly(untouched):
         assert given <= offered <= given + 10 * close
 
 
+def test_far_rooms_leave_few_to_draw_exactly():
+    """Two posteriors far off, so that all others fall into a bin or two of the first histogram: it is refined."""
+    good, bad = np.full(5_000, 200.0), np.full(5_000, 600.0)
+    good[0], bad[0] = 0.0, 1e11
+    bandit = bandit_of(good, bad, (1e-3, 1.0))
+    rounds = sampling._Draws(bandit, bandit.rows(list(range(5_000))), np.empty(0))
+    beliefs = rounds._family, rounds._beliefs, rounds._shape, rounds._uids, rounds._scales
+    sampling._bracket(*beliefs, 78, rounds._bounds)
+    assert np.ptp(rounds._bounds) > 1_000 * np.ptp(rounds._bounds[:, 1:])
+    left, grants = np.full(5_000, 60), np.zeros(5_000, np.int64)
+    _, close = sampling._serve_sure(
+        *beliefs, 78, rounds._bounds, left, 10, 9_000, grants, rounds._positions, rounds._scores
+    )
+    assert 0 < close <= 150
+
+
 def test_refusals_take_no_decision_number():
     bandit = bandit_of([5] * 3, [5] * 3)
     handles, room_for = bandit.rows([0, 1, 2]), np.full(3, 9)

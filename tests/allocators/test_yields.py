@@ -61,6 +61,17 @@ def test_what_is_on_its_way_is_not_missing():
     assert pushed(rule, yields, 15) == 0.0
 
 
+def test_counts_that_restart_take_nothing_from_the_yield():
+    """A reset of the room's counts, 9 -> 2, is no negative exposure: A = .7 x 12.5 + 0."""
+    rule = PacedQuota()
+    yields, columns = opened(rule, [100])
+    for seen in (9, 2):
+        assert pushed(rule, yields, 90) == 3.0
+        learn(rule, yields, columns, np.array([seen]))
+    assert yields.brought[0] == pytest.approx(0.7 * 12.5)
+    assert yields.seen[0] == 2
+
+
 def test_tier_s_is_pushed_harder():
     rule = PacedQuota()
     yields, columns = opened(rule, [100, 100])
