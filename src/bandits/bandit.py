@@ -280,6 +280,10 @@ class Bandit:
             self._now = time
         return decision
 
+    def _next_key(self) -> int:
+        """Take a decision number, as `select` does, for a decision that is made outside; return its key."""
+        return int(fold_in(self._base, _deciding.count(self._counter, 1)))
+
     def select_many(
         self,
         candidates: Sequence[Iterable[ArmId]] | None = None,
