@@ -527,9 +527,9 @@ def test_more_bad_calls_change_nothing(call, message):
 
 def contradictions():
     """Changes of a checkpoint's content that no history can have left."""
-    yield from ((name, value) for name, value in (("opened", np.nan), ("yielded", np.nan), ("quota", -1)))
-    yield from (("granted", 2**62), ("ticks_at_max", -5), ("probability", 7.0), ("log_evidence", np.nan))
-    yield from (("pushed", 0.0), ("extra", 2**62), ("stage", 9), ("why", -1), ("current", 10**6), ("opened", 1e9))
+    yield from ((name, value) for name, value in (("opened", np.nan), ("yield_brought", np.nan), ("quota", -1)))
+    yield from (("granted", 2**62), ("yield_ticks_at_max", -5), ("probability", 7.0), ("log_evidence", np.nan))
+    yield from (("yield_pushed", 0.0), ("extra", 2**62), ("stage", 9), ("why", -1), ("current", 10**6), ("opened", 1e9))
 
 
 @pytest.mark.parametrize(("name", "value"), list(contradictions()))

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seedbed.allocators.cold_start.pacing import _urgent_first
+from seedbed.allocators.cold_start.handing_out import _urgent_first
 
 ROOM = st.tuples(st.integers(0, 4), st.sampled_from([0.5, 1.0, 2.0]), st.integers(0, 2**64 - 1))
 

@@ -20,6 +20,7 @@ from .reasons import BIT
 from .rulebook import OWN
 from .rules import Rules
 from .stages import Rooms, Stage, StageChange
+from .yields import Yields
 
 if TYPE_CHECKING:
     from .allocator import ColdStartAllocator
@@ -46,9 +47,11 @@ _RANGES: dict[str, tuple[float, float]] = {
     "granted_at": (-np.inf, 1e300),
     "probability": (0.0, 1.0 + 1e-9),
     "log_evidence": (-1e300, 1e300),
-    "yielded": (0.0, 1e300),
+}
+_YIELD_RANGES: dict[str, tuple[float, float]] = {
+    "brought": (0.0, 1e300),
     "pushed": (0.0, 1e300),
-    "multiplier": (0.0, 1e300),
+    "sent": (0.0, 1e300),
     "seen": (0, _LARGEST),
     "ticks_at_max": (0, _LARGEST),
 }
@@ -76,6 +79,7 @@ def save(allocator: ColdStartAllocator) -> bytes:
         arrays: dict[str, Any] = {
             name: array[..., :columns].copy() for name, array in allocator._rooms._asdict().items()
         }
+        arrays |= {f"yield_{name}": a[..., :columns].copy() for name, a in allocator._registry.yields._asdict().items()}
         arrays["blocked"] = allocator._registry.blocks.blocked[:columns].copy()
         arrays["spending"] = allocator._budget.totals(allocator._spending)
         config = allocator.config.model_dump(mode="json")
@@ -131,7 +135,10 @@ def _upgraded(values: dict[str, Any], arrays: dict[str, Any], columns: int) -> t
     require(bool(((counts >= 0) & (counts <= _LARGEST)).all()), "counts is out of range")
     all_counts = np.concatenate([counts, np.zeros((len(METRICS) - 5, columns), np.int64)]).astype(np.float64)
     none = np.zeros(columns, np.int64)
-    upgraded = {name: array for name, array in arrays.items() if name != "tier_s"} | {
+    yields = {"yielded": "brought", "pushed": "pushed", "seen": "seen", "ticks_at_max": "ticks_at_max"}
+    multiplier = arrays.get("multiplier", np.empty(0))
+    require(multiplier.dtype == np.float64 and multiplier.shape == (columns,), "array 'multiplier' is of another type")
+    upgraded = {name: array for name, array in arrays.items() if name not in ("tier_s", "multiplier", *yields)} | {
         "counts": all_counts,
         "learned": all_counts.copy(),
         "proofs": all_counts[[NEGATIVE, EXPOSURES]],
@@ -141,7 +148,11 @@ def _upgraded(values: dict[str, Any], arrays: dict[str, Any], columns: int) -> t
         "bucket": none,
         "restarts": none,
         "is_changed": np.zeros(columns, np.bool_),
+        "yield_sent": multiplier[None, :],
     }
+    for old, new in yields.items():
+        require(old in arrays, f"array {old!r} is missing")
+        upgraded[f"yield_{new}"] = arrays[old]
     fresh = {"rules": [], "used": [OWN], "in_force": OWN, "overrides": [], "forced": [], "news": []}
     changes = take(values, "changes", lambda v: isinstance(v, list), "a list")
     for change in changes:
@@ -231,16 +242,9 @@ def _is_time(value: Any) -> bool:
 def _take_rooms(allocator: ColdStartAllocator, arrays: dict[str, Any], columns: int) -> None:
     capacity = max(columns, allocator._rooms.stage.size)
     allocator._registry.grow(capacity)
-    for name, own in allocator._rooms._asdict().items():
-        require(name in arrays, f"array {name!r} is missing")
-        array = arrays[name]
-        shape = (*own.shape[:-1], columns)
-        require(array.dtype == own.dtype and array.shape == shape, f"array {name!r} is of another type or shape")
-        own[..., :columns] = array
-    rooms: Rooms = allocator._rooms
-    for name, (low, high) in _RANGES.items():
-        array = getattr(rooms, name)
-        require(bool(((array >= low) & (array <= high)).all()), f"{name} is out of range")
+    rooms, yields = allocator._rooms, allocator._registry.yields
+    _take_arrays(rooms, arrays, columns, _RANGES, "")
+    _take_arrays(yields, arrays, columns, _YIELD_RANGES, "yield_")
     for name in ("is_open", "is_new", "is_changed"):
         require(bool((getattr(rooms, name).view(np.uint8) <= 1).all()), f"{name} is not of bools")
     for counts in (rooms.counts, rooms.learned):
@@ -253,10 +257,10 @@ def _take_rooms(allocator: ColdStartAllocator, arrays: dict[str, Any], columns: 
         allocator._registry.harms.log_evidence(rooms.proofs)
     except ValueError:
         require(False, "evidence of harm is none that events can have left")
-    require(bool((rooms.seen <= rooms.counts[EXPOSURES]).all()), "pacing has seen too much")
+    require(bool((yields.seen <= rooms.counts[EXPOSURES]).all()), "pacing has seen too much")
     require(bool((rooms.in_flight >= 0).all()), "more exposures than granted")
     require(bool(((rooms.current >= 0) & (rooms.current <= rooms.in_flight)).all()), "exposures in flight contradict")
-    require(bool((rooms.pushed[rooms.is_open] > 0.0).all()), "pacing has no base")
+    require(bool((yields.pushed[rooms.is_open] > 0.0).all()), "pacing has no base")
     blocked = arrays.get("blocked", np.empty(0))
     require(blocked.dtype == np.uint8 and blocked.shape == (columns,), "blocks are missing")
     require(bool((blocked <= len(allocator.config.block_reasons)).all()), "a block has an unknown reason")
@@ -267,3 +271,20 @@ def _take_rooms(allocator: ColdStartAllocator, arrays: dict[str, Any], columns: 
     require(bool((np.abs(spending) <= _LARGEST).all()), "its spending is out of range")
     require(int(spending[1]) >= sum(rooms.current.tolist()), "less is spent than is in flight")
     allocator._budget.set_totals(allocator._spending, spending)
+
+
+def _take_arrays(
+    state: Rooms | Yields, arrays: dict[str, Any], columns: int, ranges: dict[str, tuple[float, float]], prefix: str
+) -> None:
+    """Copy a checkpoint's arrays into a state's columns, each of the right type and in its range."""
+    for name, own in state._asdict().items():
+        require(prefix + name in arrays, f"array {prefix + name!r} is missing")
+        array = arrays[prefix + name]
+        shape = (*own.shape[:-1], columns)
+        require(
+            array.dtype == own.dtype and array.shape == shape, f"array {prefix + name!r} is of another type or shape"
+        )
+        own[..., :columns] = array
+    for name, (low, high) in ranges.items():
+        array = getattr(state, name)
+        require(bool(((array >= low) & (array <= high)).all()), f"{prefix + name} is out of range")

@@ -15,16 +15,16 @@ from . import _checkpointing
 from ._inputs import checked_amounts, checked_counts, checked_each, checked_rooms, checked_shares, checked_text
 from .config import ColdStartConfig
 from .explain import Explanation, explain
+from .handing_out import hand_out
 from .metrics import EXPOSURES, METRICS, RETAINED, VIEWERS, WHOLE
 from .overrides import KINDS, Orders, Override, Overrides
-from .pacing import hand_out, learn_yield, push
 from .plan import Columns, Plan
 from .reasons import BIT, Reason
 from .registry import Registry
 from .rules import Rules
 from .stages import TIERS, Move, Rooms, Stage, StageChange, advance, extend, is_live, needed_evidence
+from .yields import is_short
 
-_TICKS_AT_MAX = 3
 _ENOUGH = 100  # exposures of either kind of traffic before the two are compared
 _MOST_AT_ONCE = 10_000_000
 _TTL = 4.0 * 3_600.0  # seconds that an operator's order holds unless said otherwise
@@ -493,13 +493,16 @@ class ColdStartAllocator:
                 self._registry.follow_all_rules()
                 reasons[columns] |= BIT[Reason.RULES_CHANGED]
             self._judge(columns, now, reasons, promotes=overdue <= 0.0)
-            learn_yield(self.config, self._rooms, columns)
+            self._registry.learn_yields(columns)
+            behind = self._rooms.in_flight[columns] > 0
             reasons[columns[self._is_mismatched(columns)]] |= BIT[Reason.MISMATCHED]
             keep = self._registry.eligibility.allows(self._registry.blocks, columns)
             reasons[columns[~keep]] |= BIT[Reason.BLOCKED]
             grants, floor_unmet, served = self._grant(handles, keep, now, available, reasons, extends=overdue <= 0.0)
-            push(self.config, self._rooms, columns, served & is_live(self._rooms, columns), fade)
-            reasons[columns[self._rooms.ticks_at_max[columns] >= _TICKS_AT_MAX]] |= BIT[Reason.INSUFFICIENT_SUPPLY]
+            multipliers = self._registry.push(columns, served & is_live(self._rooms, columns), behind, fade)
+            reasons[columns[is_short(self._registry.paced, self._registry.yields, columns)]] |= BIT[
+                Reason.INSUFFICIENT_SUPPLY
+            ]
             self._rooms.reasons[columns] = reasons[columns]
             changes, self._changes = tuple(self._changes), []
             overrides, self._overrides.news = tuple(self._overrides.news), []
@@ -507,7 +510,7 @@ class ColdStartAllocator:
                 self.config,
                 self.rules,
                 ids,
-                self._plan_columns(columns, grants, reasons),
+                self._plan_columns(columns, grants, multipliers, reasons),
                 now=now,
                 available=available,
                 floor_unmet=floor_unmet,
@@ -585,7 +588,11 @@ class ColdStartAllocator:
         return orders
 
     def _plan_columns(
-        self, columns: NDArray[np.int64], grants: NDArray[np.int64], reasons: NDArray[np.int64]
+        self,
+        columns: NDArray[np.int64],
+        grants: NDArray[np.int64],
+        multipliers: NDArray[np.float64],
+        reasons: NDArray[np.int64],
     ) -> Columns:
         rooms = self._rooms
         return Columns(
@@ -593,7 +600,7 @@ class ColdStartAllocator:
             bucket=rooms.bucket[columns],
             stage=rooms.stage[columns],
             exposures=grants,
-            traffic_multiplier=rooms.multiplier[columns],
+            traffic_multiplier=multipliers,
             probability=rooms.probability[columns],
             log_evidence=rooms.log_evidence[columns],
             evidence_needed=needed_evidence(self.config, rooms.restarts[columns]),

@@ -14,6 +14,7 @@ from .gates import Gate
 from .harms import Harm
 from .populations import BetaPopulation
 from .thresholds import fit_beta_moments
+from .yields import PacedQuota
 
 Count = Annotated[int, Field(ge=0, lt=2**53)]
 Some = Annotated[int, Field(ge=1, lt=2**53)]
@@ -79,6 +80,8 @@ class ColdStartConfig(BaseModel):
         Traffic multiplier: the first guess, its bounds, and the upper bound of tier S.
     yield_memory
         Share of the evidence on a room's yield (exposures a unit of multiplier) that is kept from tick to tick.
+    multiplier_lag
+        Ticks from a multiplier to the report of what it brought: 1 if all is reported by the next tick.
     flight_seconds
         Time after which a granted exposure that was not reported no longer keeps a room waiting at its cap.
     feedback_window
@@ -125,6 +128,7 @@ class ColdStartConfig(BaseModel):
     multiplier_max: Factor = 3.0
     multiplier_max_s: Factor = 8.0
     yield_memory: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.7
+    multiplier_lag: Annotated[int, Field(ge=1, le=60)] = 1
     flight_seconds: NonNegative = 180.0
     feedback_window: NonNegative = 600.0
     stale_after: NonNegative = 300.0
@@ -159,6 +163,18 @@ class ColdStartConfig(BaseModel):
             if self.budget != plain or self.budget.limit != int(self.budget.limit):
                 raise ValueError("budget: rooms share one account of whole exposures; give resource, limit and window")
         return self
+
+    @property
+    def paced(self) -> PacedQuota:
+        """How multipliers are paced."""
+        return PacedQuota(
+            lag=self.multiplier_lag,
+            memory=self.yield_memory,
+            multiplier_first=self.multiplier_first,
+            multiplier_min=self.multiplier_min,
+            multiplier_max=self.multiplier_max,
+            multiplier_max_s=self.multiplier_max_s,
+        )
 
     @property
     def all_gates(self) -> tuple[Gate, ...]:

@@ -155,7 +155,7 @@ def explain(registry: Registry, overrides: Overrides, id: ArmId, now: float | No
         harms=harms,
         evidence=evidence(float(rooms.log_evidence[column])),
         evidence_needed=float(needed_evidence(config, rooms.restarts[one])[0]),
-        traffic_multiplier=float(rooms.multiplier[column]),
+        traffic_multiplier=float(registry.yields.multiplier[column]),
         reason_codes=codes,
         overrides=held,
         because=tuple(code.sentence for code in codes) if is_open else ("It is closed.",),

@@ -15,6 +15,9 @@ class Reason(StrEnum):
         member.sentence = sentence
         return member
 
+    def __repr__(self) -> str:
+        return repr(self.value)
+
     FLOOR = "FLOOR", "The guarantee of new rooms gave it viewers."
     SAMPLED = "SAMPLED", "It was among the rooms believed, in this draw, to do best."
     NOT_SAMPLED = "NOT_SAMPLED", "Other rooms were believed to do better in this draw."

@@ -14,11 +14,12 @@ from ...constraints.evidence._mixtures import add_rows
 from .config import ColdStartConfig
 from .harms import HarmTable, mean_evidence
 from .metrics import EXPOSURES, METRICS, RETAINED, WHOLE
-from .pacing import first_yield
 from .plan import evidence
 from .populations import moment_beta
 from .rulebook import Rulebook
-from .stages import Rooms, StageChange, grown, new_rooms
+from .stages import TIERS, Rooms, StageChange, grown, new_rooms
+from .yields import Yields, first, learn, new_yields, push
+from .yields import grown as grown_yields
 
 Columns = NDArray[np.int64]
 _SPARE = 16
@@ -37,6 +38,8 @@ class Registry:
         self.harms = HarmTable.of(config.all_harms)
         self.rules = Rulebook(config)
         self.rooms: Rooms = new_rooms(_SPARE, self.harms.size)
+        self.paced = config.paced
+        self.yields: Yields = new_yields(_SPARE, self.paced.lag)
         self.eligibility = Eligibility(reasons=config.block_reasons)
         self.blocks = self.eligibility.init(_SPARE)
         self.buckets: dict[ArmId, str] = {}
@@ -46,6 +49,7 @@ class Registry:
     def grow(self, capacity: int) -> None:
         """Make room for more columns."""
         self.rooms = grown(self.rooms, capacity)
+        self.yields = grown_yields(self.yields, capacity)
         self.blocks = grown_state(self.eligibility, self.blocks, capacity)
 
     def rows(self, ids: Sequence[ArmId]) -> Handles:
@@ -111,7 +115,7 @@ class Registry:
         rooms.opened[columns] = now
         rooms.closed[columns] = np.inf
         rooms.granted_at[columns] = -np.inf
-        rooms.yielded[columns], rooms.pushed[columns] = first_yield(config, rooms.quota[columns])
+        first(self.paced, self.yields, columns, rooms.quota[columns], config.seed_deadline / config.tick_seconds)
         self.eligibility.unblock(self.blocks, columns)
         self.buckets.update(zip(ids, buckets, strict=True))
         self.room_at.update(zip(columns.tolist(), ids, strict=True))
@@ -177,6 +181,23 @@ class Registry:
             return weights
         relative = (1.0 / np.array(self.rules.bars))[self.rooms.bucket[columns]]
         return relative if weights is None else relative * weights
+
+    def learn_yields(self, columns: Columns) -> None:
+        """Learn what the last multipliers brought to rooms."""
+        learn(self.paced, self.yields, columns, self.rooms.observed[columns])
+
+    def push(
+        self, columns: Columns, served: NDArray[np.bool_], behind: NDArray[np.bool_], fade: float
+    ) -> NDArray[np.float64]:
+        """Set the multipliers that will bring what is granted, `[C]`; 0 for rooms that are not to be served.
+
+        `behind` says to whom not all came that was granted before this tick.
+        `fade` is the share that is left of their distance from 1, the host's own ranking, where the fleet is out of
+        touch.
+        """
+        highest = self.paced.highest(self.rooms.tier[columns] == TIERS.index("S"))
+        target = self.rooms.granted[columns]
+        return push(self.paced, self.yields, columns, target, served=served, behind=behind, highest=highest, fade=fade)
 
     def close(self, columns: Columns, now: float) -> None:
         """Let rooms go."""

@@ -48,8 +48,6 @@ class Rooms(NamedTuple):
     opened, closed, granted_at: float64 `[K]` seconds; closed is infinite while open, granted_at -inf before.
     probability: float64 `[K]` smallest `P(rate > bar)` of the gates, as they said last.
     log_evidence: float64 `[K]` ln of the mean evidence of the harms.
-    yielded, pushed, multiplier: float64 `[K]` pacing: exposures, multipliers behind them, the last multiplier.
-    seen, ticks_at_max: int64 `[K]` pacing: exposures at the last tick, consecutive ticks at the upper bound.
     """
 
     counts: NDArray[np.float64]
@@ -74,11 +72,6 @@ class Rooms(NamedTuple):
     granted_at: NDArray[np.float64]
     probability: NDArray[np.float64]
     log_evidence: NDArray[np.float64]
-    yielded: NDArray[np.float64]
-    pushed: NDArray[np.float64]
-    multiplier: NDArray[np.float64]
-    seen: NDArray[np.int64]
-    ticks_at_max: NDArray[np.int64]
 
     @property
     def observed(self) -> NDArray[np.int64]:
@@ -94,7 +87,7 @@ class Rooms(NamedTuple):
 
 
 _BOOLS = {"is_open", "is_new", "is_changed"}
-_FLOATS = {"opened", "closed", "granted_at", "probability", "log_evidence", "yielded", "pushed", "multiplier"}
+_FLOATS = {"opened", "closed", "granted_at", "probability", "log_evidence"}
 
 
 def new_rooms(capacity: int, proofs: int) -> Rooms:
