@@ -1,12 +1,14 @@
 """What rooms really are, for measures only."""
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, ndtr
 
+from ._opening import BUCKET, CLICK, HARMFUL, NEGATIVE, WATCH
+from ._rates import Rates
 from .base import Floats, Ints
 from .parameters import MarketConfig
 
@@ -30,26 +32,20 @@ class Truth(NamedTuple):
     decile: Ints
 
 
-def truth_of(
-    r: Any,
-    config: MarketConfig,
-    click: Floats,
-    watch: Floats,
-    negative: Floats,
-    bucket: Ints,
-    harmful: Ints,
-    n: int,
-) -> Truth:
-    """Rates of the first n rooms; ranks are among all rooms of the days that have begun, so that they stay."""
-    clicked = expit(r.click_unmatched + click)
-    retained = clicked * ndtr((r.watch_unmatched + watch - math.log(60.0)) / r.watch_sigma)
-    is_low = np.zeros(click.size, np.bool_)
+def truth_of(r: Rates, config: MarketConfig, numbers: Floats, integers: Ints) -> Truth:
+    """Rates of all rooms of the days that have begun: among them each is ranked, so that ranks stay; read-only."""
+    clicked = expit(r.click_unmatched + numbers[CLICK])
+    retained = clicked * ndtr((r.watch_unmatched + numbers[WATCH] - math.log(60.0)) / r.watch_sigma)
+    is_low = np.zeros(retained.size, np.bool_)
     for b in range(len(config.buckets)):
-        members = np.flatnonzero(bucket == b)
+        members = np.flatnonzero(integers[BUCKET] == b)
         is_low[members] = _ranks(retained[members]) < _LOW
     decile = np.minimum((10.0 * _ranks(retained)).astype(np.int64), 9)
-    rate = np.minimum(config.negative_unmatched * negative, 1.0)
-    return Truth(clicked[:n], retained[:n], rate[:n], harmful[:n].astype(np.bool_), is_low[:n], decile[:n])
+    negative = np.minimum(config.negative_unmatched * numbers[NEGATIVE], 1.0)
+    truth = Truth(clicked, retained, negative, integers[HARMFUL].astype(np.bool_), is_low, decile)
+    for part in truth:
+        part.setflags(write=False)
+    return truth
 
 
 def _ranks(values: Floats) -> Floats:

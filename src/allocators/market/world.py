@@ -8,12 +8,10 @@ from numpy.typing import ArrayLike, NDArray
 from ...bandits._inputs import checked_float, checked_int
 from ...bandits._random import base_key, fold_in
 from ...bandits.checkpoint import unpack
+from . import _opening as column
 from ._checkpointing import KIND, check_arrays, packed, parts
 from ._kernels import STATES, answer, evolve, price
-from ._opening import (
-    AUDIENCE, BUCKET, CLICK, CLOSES, COHORT, CONTENT, CREATOR, DAY, HARMFUL, NEGATIVE, NEW, OPENED, OPENS, STREAMER,
-    TIER, WATCH, Opening, apportion,
-)  # fmt: skip
+from ._opening import DAY, Opening, apportion
 from ._rates import rates, settings_of
 from .base import GIFTS, METRICS, REVENUE, Floats, Ints, Report, Rooms, View
 from .parameters import MarketConfig
@@ -77,6 +75,7 @@ class Market:
         self._counts = np.zeros((len(METRICS), self._opening.integers.shape[1]))
         self._state = np.zeros((STATES, self._counts.shape[1]))
         self._pending = _Pending(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
+        self._truth: Truth | None = None  # of all rooms laid down
         self._minute = 0
         self._open = np.empty(0, np.int64)
         self._opened, self._closed = self._turn_over()
@@ -94,7 +93,7 @@ class Market:
     @property
     def n_rooms(self) -> int:
         """Number of rooms seen so far, closed ones included; they are numbered from 0."""
-        return int(np.searchsorted(self._opening.integers[OPENS], self._minute, side="right"))
+        return int(np.searchsorted(self._opening.integers[column.OPENS], self._minute, side="right"))
 
     @property
     def counts(self) -> Floats:
@@ -124,13 +123,13 @@ class Market:
             raise KeyError(f"rooms must be numbers of rooms seen, 0 ... {self.n_rooms - 1}")
         integers, numbers = self._opening.integers, self._opening.numbers
         return Rooms(
-            creator=integers[STREAMER, which],
-            bucket=integers[BUCKET, which],
-            tier=integers[TIER, which],
-            is_new=integers[NEW, which].astype(np.bool_),
-            content_score=numbers[CONTENT, which],
-            creator_score=numbers[CREATOR, which],
-            opened=numbers[OPENED, which],
+            creator=integers[column.STREAMER, which],
+            bucket=integers[column.BUCKET, which],
+            tier=integers[column.TIER, which],
+            is_new=integers[column.NEW, which].astype(np.bool_),
+            content_score=numbers[column.CONTENT, which],
+            creator_score=numbers[column.CREATOR, which],
+            opened=numbers[column.OPENED, which],
         )
 
     def serve(self, exposures: ArrayLike) -> Report:
@@ -159,7 +158,7 @@ class Market:
         evolve(key, self._open, c.drift, c.highlights_per_hour / 60.0, stop, self._forget, self._state)
         out = np.empty((len(METRICS), self._open.size))
         answer(
-            key, self._open, shown, opening.numbers, opening.integers[COHORT], opening.integers[NEW], self._state,
+            key, self._open, shown, opening.numbers, opening.integers[column.COHORT], opening.integers[column.NEW], self._state,
             r.own, r.mixed[hour], r.present[hour], r.positions, self._settings, out,
         )  # fmt: skip
         self._hold_gifts(key, out)
@@ -171,19 +170,17 @@ class Market:
 
     def truth(self) -> Truth:
         """True rates of all rooms seen: for measures only, never for a policy."""
-        opening = self._opening
-        return truth_of(
-            self._rates, self.config, opening.numbers[CLICK], opening.numbers[WATCH], opening.numbers[NEGATIVE],
-            opening.integers[BUCKET], opening.integers[HARMFUL], self.n_rooms,
-        )  # fmt: skip
+        if self._truth is None:
+            self._truth = truth_of(self._rates, self.config, self._opening.numbers, self._opening.integers)
+        return Truth(*(part[: self.n_rooms] for part in self._truth))
 
     def closes(self) -> Floats:
         """Second at which each room seen closes or will close, `[N]`: for measures only."""
-        return 60.0 * self._opening.integers[CLOSES, : self.n_rooms]
+        return 60.0 * self._opening.integers[column.CLOSES, : self.n_rooms]
 
     def audiences(self) -> Floats:
         """Matched viewers who come by in a minute of the average hour, of each room seen, `[N]`: for measures only."""
-        return self._opening.numbers[AUDIENCE, : self.n_rooms].copy()
+        return self._opening.numbers[column.AUDIENCE, : self.n_rooms].copy()
 
     def to_bytes(self) -> bytes:
         """Write a checkpoint: rooms follow from the seed, so only what became of them is kept."""
@@ -211,6 +208,7 @@ class Market:
         """Take over what a checkpoint says became of the rooms."""
         while self._opening.end <= minutes:
             self._opening.extend()
+        self._truth = None
         self._minute = minutes
         n, integers = self.n_rooms, self._opening.integers
         check_arrays(arrays, n, minutes)
@@ -219,7 +217,7 @@ class Market:
         self._pending = _Pending(*(arrays[name] for name in _Pending._fields))
         # rooms as they were a minute ago, so that the turn of the minute tells what opened and closed
         before = minutes - 1
-        here = (integers[OPENS] <= before) & (integers[CLOSES] > before)
+        here = (integers[column.OPENS] <= before) & (integers[column.CLOSES] > before)
         self._open = np.flatnonzero(here & (minutes > 0))
         self._opened, self._closed = self._turn_over()
 
@@ -278,10 +276,11 @@ class Market:
         """Open and close rooms at the start of a minute: which did."""
         if self._minute >= self._opening.end:
             self._opening.extend()
+            self._truth = None
             more = self._opening.integers.shape[1] - self._counts.shape[1]
             self._counts = np.pad(self._counts, ((0, 0), (0, more)))
             self._state = np.pad(self._state, ((0, 0), (0, more)))
-        opens, closes = self._opening.integers[OPENS], self._opening.integers[CLOSES]
+        opens, closes = self._opening.integers[column.OPENS], self._opening.integers[column.CLOSES]
         first = 0 if self._minute == 0 else int(np.searchsorted(opens, self._minute - 1, side="right"))
         opened = np.arange(first, self.n_rooms)
         ends = closes[self._open] <= self._minute
