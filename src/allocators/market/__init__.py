@@ -1,6 +1,7 @@
 """A simulated two-sided live-streaming market, and what can be played in it."""
 
 from .base import METRICS, MarketPolicy, Report, Rooms, View
+from .calibration import Row, calibration
 from .measures import cumulative, exposure_by_decile, gini, measures
 from .parameters import MarketConfig
 from .playing import Playing, Run, play
@@ -15,9 +16,11 @@ __all__ = [
     "Playing",
     "Report",
     "Rooms",
+    "Row",
     "Run",
     "Truth",
     "View",
+    "calibration",
     "cumulative",
     "exposure_by_decile",
     "gini",

@@ -24,10 +24,11 @@ INTEGERS = 8
 
 
 class Pool(NamedTuple):
-    """Streamers: from which minute each is free for a new room, and after which it has left, `[capacity]` each."""
+    """Streamers: from which minute each is free for a new room, after which it has left, its audience, `[C]` each."""
 
     free: NDArray[np.float64]
     leaves: NDArray[np.float64]
+    audience: NDArray[np.float64]
 
 
 @kernel
@@ -67,13 +68,23 @@ def _leaving(key: int, creator: int, since: float, audience: float, persistence:
 
 
 @free_kernel
-def _settle(key: int, regulars: int, start: float, settings: Any, persistence: Any, free: Any, leaves: Any) -> None:
+def _settle(
+    key: int,
+    regulars: int,
+    start: float,
+    settings: Any,
+    persistence: Any,
+    free: Any,
+    leaves: Any,
+    audiences: Any,
+) -> None:
     """Write the regular streamers of the start."""
     for creator in range(regulars):
         _, deviate = _standing(key, creator, settings)
         audience = math.exp(settings[9] + settings[10] * deviate)
         leaves[creator] = _leaving(key, creator, start, audience, persistence)
         free[creator] = start
+        audiences[creator] = audience
 
 
 @kernel
@@ -102,6 +113,7 @@ def _fill(
     tiers: Any,
     free: Any,
     leaves: Any,
+    audiences: Any,
     numbers: Any,
     integers: Any,
 ) -> int:
@@ -125,7 +137,8 @@ def _fill(
             quality, deviate = _standing(creators, creator, settings)
             audience = math.exp(settings[9] + settings[10] * deviate)
             if is_new:
-                leaves[creator] = _leaving(creators, creator, minute, audience, persistence)
+                leaves[creator] = _leaving(creators, creator, float(minute), audience, persistence)
+                audiences[creator] = audience
             length = math.exp(settings[1] + settings[2] * _normal(rooms, room, 1))
             integers[OPENS, column] = minute
             integers[CLOSES, column] = minute + int(min(max(round(length), settings[3]), settings[4]))
@@ -210,11 +223,16 @@ class Opening:
         self._size = regular_creators(config)
         self._drawn = 0
         self._end = -config.room_minutes_max
-        self._pool = Pool(np.empty(self._size), np.empty(self._size))
+        self._pool = Pool(*np.empty((3, self._size)))
         _settle(creators, self._size, float(self._end), self._settings, self._persistence, *self._pool)
         self.numbers = np.empty((NUMBERS, 0))
         self.integers = np.empty((INTEGERS, 0), np.int64)
         self.extend()
+
+    @property
+    def pool(self) -> Pool:
+        """Streamers so far, regulars first."""
+        return self._pool
 
     @property
     def end(self) -> int:
@@ -259,7 +277,7 @@ def apportion(per_day: int, hours: NDArray[np.float64], hour: float, start: int,
     done = np.floor(per_day * (shares / shares[-1]) + 1e-9).astype(np.int64)
     done[-1] = per_day
     each = np.diff(done, prepend=0)
-    return each[np.arange(start, until) % DAY]
+    return np.asarray(each[np.arange(start, until) % DAY], np.int64)
 
 
 def _settings(config: MarketConfig) -> NDArray[np.float64]:

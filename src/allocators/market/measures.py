@@ -60,8 +60,9 @@ def measures(
         * `gini`: of exposures over rooms;
         * `minutes_to_<n>`: median over the rooms that came so far, for each milestone n;
         * `discovered`: share of the best tenth of rooms with at least so many exposures;
-        * with `graduated`: `graduated`, share of rooms; `graduate_cost`, exposures of the rooms that did not graduate, a
-          graduate; with `stopped`: `stopped`, and `false_kills`, share of good rooms (better than the median, and not
+        * with `graduated`: `graduated`, share of rooms; `graduate_cost`, exposures of the rooms that did not graduate,
+          for each that did;
+        * with `stopped`: `stopped`, share of rooms; `false_kills`, share of good rooms (in the better half, and not
           harmful) that were stopped.
 
         NaN where nothing was there to be measured.

@@ -154,7 +154,7 @@ class MarketConfig(BaseModel):
 
     gifts_per_click: Positive = _of(0.0148, f"gifts a click; {LIVE}")
     gift_spread: Spread = _of(
-        1.4,
+        1.5,
         "sd over streamers of the logarithm of that rate; assumption (so that .93 is the Gini of gifts and 92 % "
         f"get none: {LIVE})",
     )

@@ -159,7 +159,7 @@ class Playing:
             market.start_hour,
             market.counts[:, :n],
             market.facts(np.arange(n)),
-            Truth(*(part[:n] for part in market.truth())),
+            market.truth().first(n),
             self._seen.copy(),
             market.closes()[:n],
             self.milestones,
@@ -201,7 +201,7 @@ class Playing:
         state = take(values, "policy", lambda v: isinstance(v, bytes), "bytes")
         steps = take(values, "milestones", _rising, "a rising list of counts")
         minutes, seen = market.minutes, arrays.get("seen", np.empty(0))
-        shapes = {"by_minute": (len(METRICS), minutes), "reached": (len(steps), seen.size)}
+        shapes: dict[str, tuple[int, ...]] = {"by_minute": (len(METRICS), minutes), "reached": (len(steps), seen.size)}
         shapes |= {name: (minutes,) for name in _SERIES}
         for name, shape in shapes.items():
             array = arrays.get(name, np.empty(0))

@@ -31,6 +31,17 @@ class Truth(NamedTuple):
     is_low: NDArray[np.bool_]
     decile: Ints
 
+    def first(self, n: int) -> "Truth":
+        """Of the first n rooms."""
+        return Truth(
+            self.clicked[:n],
+            self.retained[:n],
+            self.negative[:n],
+            self.is_harmful[:n],
+            self.is_low[:n],
+            self.decile[:n],
+        )
+
 
 def truth_of(r: Rates, config: MarketConfig, numbers: Floats, integers: Ints) -> Truth:
     """Rates of all rooms of the days that have begun: among them each is ranked, so that ranks stay; read-only."""

@@ -28,6 +28,10 @@ class _Pending(NamedTuple):
     room: Ints
     value: Floats
 
+    def kept(self, flags: NDArray[np.bool_]) -> "_Pending":
+        """Those that are flagged."""
+        return _Pending(self.due[flags], self.room[flags], self.value[flags])
+
 
 class Market:
     """A live-streaming market, played one minute at a time.
@@ -158,8 +162,8 @@ class Market:
         evolve(key, self._open, c.drift, c.highlights_per_hour / 60.0, stop, self._forget, self._state)
         out = np.empty((len(METRICS), self._open.size))
         answer(
-            key, self._open, shown, opening.numbers, opening.integers[column.COHORT], opening.integers[column.NEW], self._state,
-            r.own, r.mixed[hour], r.present[hour], r.positions, self._settings, out,
+            key, self._open, shown, opening.numbers, opening.integers[column.COHORT], opening.integers[column.NEW],
+            self._state, r.own, r.mixed[hour], r.present[hour], r.positions, self._settings, out,
         )  # fmt: skip
         self._hold_gifts(key, out)
         report = self._reported(out)
@@ -172,11 +176,11 @@ class Market:
         """True rates of all rooms seen: for measures only, never for a policy."""
         if self._truth is None:
             self._truth = truth_of(self._rates, self.config, self._opening.numbers, self._opening.integers)
-        return Truth(*(part[: self.n_rooms] for part in self._truth))
+        return self._truth.first(self.n_rooms)
 
     def closes(self) -> Floats:
         """Second at which each room seen closes or will close, `[N]`: for measures only."""
-        return 60.0 * self._opening.integers[column.CLOSES, : self.n_rooms]
+        return np.multiply(60.0, self._opening.integers[column.CLOSES, : self.n_rooms])
 
     def audiences(self) -> Floats:
         """Matched viewers who come by in a minute of the average hour, of each room seen, `[N]`: for measures only."""
@@ -238,13 +242,13 @@ class Market:
         if total > offered + 1e-6:
             raise ValueError(f"exposures add up to {total:.6f}, above the {offered} of minute {self._minute}")
         if given.dtype.kind in "iu":
-            return given.astype(np.int64)
+            return np.asarray(given, np.int64)
         whole = np.floor(given)
         if (whole == given).all():
-            return whole.astype(np.int64)
+            return np.asarray(whole, np.int64)
         u = np.float64(fold_in(self._keys[_ROUNDING], self._minute) % 2**40) / 2**40
         sums = np.minimum(np.floor(np.cumsum(given - whole) + u), offered - whole.sum())
-        return (whole + np.diff(sums, prepend=0.0)).astype(np.int64)
+        return np.asarray(whole + np.diff(sums, prepend=0.0), np.int64)
 
     def _hold_gifts(self, key: int, out: Floats) -> None:
         """Put this minute's gifts among those on their way."""
@@ -252,17 +256,19 @@ class Market:
         room, delay, value = np.empty(n, np.int64), np.empty(n), np.empty(n)
         c, r = self.config, self._rates
         largest = r.price_max / c.price_median
-        price(key, self._open, out[GIFTS], r.price_sigma, largest, *self._delays, room, delay, value)
+        price(key, self._open, out[GIFTS], r.price_sigma, largest, self._delays[0], self._delays[1], room, delay, value)
         # a viewer comes in the middle of the minute on average
         due = self._minute + np.where(delay > 0.0, np.floor((delay + 30.0) / 60.0), 0.0).astype(np.int64)
-        fresh = _Pending(due, room, value)
-        self._pending = _Pending(*(np.concatenate(pair) for pair in zip(self._pending, fresh, strict=True)))
+        late = self._pending
+        self._pending = _Pending(
+            np.concatenate([late.due, due]), np.concatenate([late.room, room]), np.concatenate([late.value, value])
+        )
 
     def _reported(self, out: Floats) -> Report:
         """Join this minute's counts and the gifts that are due."""
         is_due = self._pending.due <= self._minute
         room, value = self._pending.room[is_due], self._pending.value[is_due]
-        self._pending = _Pending(*(part[~is_due] for part in self._pending))
+        self._pending = self._pending.kept(~is_due)
         shown = np.flatnonzero(out[0] > 0.0)
         rooms = np.union1d(self._open[shown], room)
         counts = np.zeros((len(METRICS), rooms.size))
