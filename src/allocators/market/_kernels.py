@@ -77,7 +77,8 @@ def answer(
         place = positions[int(uniform(key, uid, _POSITION) * positions.size)]
         logit = numbers[0, room] + settings[3] * drift + (settings[4] if lit else 0.0)
         click_matched = share * min(sigmoid(settings[5] + logit) * place * own[cohort, 0], _LARGEST)
-        click = click_matched + (1.0 - share) * min(sigmoid(settings[6] + logit) * place * mixed[0], _LARGEST)
+        far = (1.0 + (shown - matched) / (settings[22] * audience)) ** -settings[23]
+        click = click_matched + (1.0 - share) * far * min(sigmoid(settings[6] + logit) * place * mixed[0], _LARGEST)
         clicks = binomial_quantile(shown, click, uniform(key, uid, _CLICK))
         mine = click_matched / click  # share of matched viewers among those who enter
         # how long each stays

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from ...bandits._numba import free_kernel, kernel
 from ...bandits._random import uniform
 from ...bandits._special_normal import normal_log_upper, normal_upper_quantile
+from ._supply import DAY, apportion, regular_creators
 from .parameters import MarketConfig
 
-DAY = 1_440
 WEEK = 7.0 * DAY
 _ATTEMPTS = 500
 
@@ -189,24 +189,6 @@ def _describe(
     numbers[CREATOR, column] = _score(strength, quality, _normal(creators, creator, 7))
 
 
-def regular_creators(config: MarketConfig) -> int:
-    """Number of regular streamers at which one who streams has `rooms_per_creator_day` rooms on average.
-
-    Rooms of regulars are spread over them as if at random; newcomers have one each.
-    """
-    low, high = 1.0, 1e9
-    regular = (1.0 - config.newcomer_share) * config.rooms_per_day
-    active = config.rooms_per_day / config.rooms_per_creator_day - config.newcomer_share * config.rooms_per_day
-    for _ in range(200):
-        middle = math.sqrt(low * high)
-        if -middle * math.expm1(-regular / middle) < active:
-            low = middle
-        else:
-            high = middle
-    # who streams is not free for another room, and some leave: enough of them must be there
-    return max(round(low), round(regular * config.room_minutes_median / DAY) + 1)
-
-
 class Opening:
     """The rooms of a market, extended a day at a time; numbers `[NUMBERS, N]`, integers `[INTEGERS, N]`."""
 
@@ -259,25 +241,6 @@ class Opening:
 
     def _openings(self, start: int, until: int) -> NDArray[np.int64]:
         return apportion(self._config.rooms_per_day, self._hours, self._hour, start, until)
-
-
-def apportion(per_day: int, hours: NDArray[np.float64], hour: float, start: int, until: int) -> NDArray[np.int64]:
-    """Share a day's number among the minutes `start ... until - 1` by the hours' weights; each day gets all of it.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from seedbed.allocators.market._opening import apportion
-    >>> apportion(1_440, np.ones(24), 0.0, 0, 5).tolist()
-    [1, 1, 1, 1, 1]
-    """
-    minutes = np.arange(DAY)
-    of_day = hours[((hour * 60.0 + minutes) // 60.0).astype(np.int64) % 24]
-    shares = np.cumsum(of_day)
-    done = np.floor(per_day * (shares / shares[-1]) + 1e-9).astype(np.int64)
-    done[-1] = per_day
-    each = np.diff(done, prepend=0)
-    return np.asarray(each[np.arange(start, until) % DAY], np.int64)
 
 
 def _settings(config: MarketConfig) -> NDArray[np.float64]:

@@ -146,4 +146,5 @@ def settings_of(config: MarketConfig, r: Rates) -> Floats:
         r.click_matched, r.click_unmatched, c.watch_spread, c.highlight_watch, r.watch_matched, r.watch_unmatched,
         r.watch_sigma, c.watch_max, c.highlight_talk, r.talk, c.comments_per_click, c.follows_per_retained,
         c.gifts_per_click, c.negative_matched, c.negative_unmatched, c.comment_dispersion, c.gift_dispersion,
+        c.reach, c.reach_decay,
     ])  # fmt: skip

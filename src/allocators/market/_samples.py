@@ -8,8 +8,8 @@ from ...bandits._numba import free_kernel
 from ...bandits._random import base_key, uniform
 from ._binomial import binomial_quantile
 from ._kernels import price
-from ._opening import regular_creators
 from ._rates import rates
+from ._supply import regular_creators
 from .base import GIFTS, MINUTES, Floats, Ints, Rooms
 from .parameters import MarketConfig
 from .world import Market

@@ -110,13 +110,19 @@ class MarketConfig(BaseModel):
     )
     newcomer_audience: Positive = _of(0.5, "factor on the audience of a newcomer; assumption")
     matched_share: Share = _of(
-        0.42,
+        0.43,
         "share of a regular room's exposures that reach matched viewers while there are any; assumption "
         f"(so that the overall click rate is 27.9 %: {LIVE})",
     )
     newcomer_matched_share: Share = _of(0.21, "the same of a newcomer, whom matching knows less; assumption")
     pool_minutes: Positive = _of(60.0, "matched audience that can be tired out, in minutes of its arrival; assumption")
     recovery_minutes: Positive = _of(30.0, "time in which half of a tired audience is replaced; assumption")
+    reach: Positive = _of(
+        10.0,
+        "unmatched viewers a minute, in audiences, from which on they are further and further from the room's own; "
+        "their click rate falls as (1 + viewers / (reach x audience)) ** -reach_decay; assumption",
+    )
+    reach_decay: Share = _of(0.5, "how fast it falls; assumption")
     position_factors: tuple[Positive, ...] = Field(
         (1.3, 1.1, 0.95, 0.85, 0.8),
         min_length=1,

@@ -11,8 +11,9 @@ from ...bandits.checkpoint import unpack
 from . import _opening as column
 from ._checkpointing import KIND, check_arrays, packed, parts
 from ._kernels import STATES, answer, evolve, price
-from ._opening import DAY, Opening, apportion
+from ._opening import Opening
 from ._rates import rates, settings_of
+from ._supply import DAY, apportion, checked_exposures, unit
 from .base import GIFTS, METRICS, REVENUE, Floats, Ints, Report, Rooms, View
 from .parameters import MarketConfig
 from .truth import Truth, truth_of
@@ -154,7 +155,8 @@ class Market:
         ValueError
             For anything else; nothing was served.
         """
-        shown = self._checked(exposures)
+        u = unit(fold_in(self._keys[_ROUNDING], self._minute))
+        shown = checked_exposures(exposures, self._open, int(self._offers[self._minute % DAY]), u)
         key = fold_in(self._keys[_MINUTES], self._minute)
         c, r, opening = self.config, self._rates, self._opening
         hour = int((self.start_hour * 60.0 + self._minute) // 60.0) % 24
@@ -224,31 +226,6 @@ class Market:
         here = (integers[column.OPENS] <= before) & (integers[column.CLOSES] > before)
         self._open = np.flatnonzero(here & (minutes > 0))
         self._opened, self._closed = self._turn_over()
-
-    def _checked(self, exposures: ArrayLike) -> Ints:
-        given = np.asarray(exposures)
-        if given.shape != self._open.shape:
-            raise ValueError(
-                f"exposures must have one entry for each open room, shape {self._open.shape}; got shape {given.shape}"
-            )
-        if given.dtype.kind not in "iuf":
-            raise ValueError(f"exposures must be numbers; got {given.dtype}")
-        wrong = ~(np.isfinite(given) & (given >= 0))
-        if wrong.any():
-            i = int(wrong.argmax())
-            raise ValueError(f"exposures[{i}] = {given[i]} of room {self._open[i]} is not a finite number >= 0")
-        offered = int(self._offers[self._minute % DAY])
-        total = float(given.sum(dtype=np.float64))
-        if total > offered + 1e-6:
-            raise ValueError(f"exposures add up to {total:.6f}, above the {offered} of minute {self._minute}")
-        if given.dtype.kind in "iu":
-            return np.asarray(given, np.int64)
-        whole = np.floor(given)
-        if (whole == given).all():
-            return np.asarray(whole, np.int64)
-        u = np.float64(fold_in(self._keys[_ROUNDING], self._minute) % 2**40) / 2**40
-        sums = np.minimum(np.floor(np.cumsum(given - whole) + u), offered - whole.sum())
-        return np.asarray(whole + np.diff(sums, prepend=0.0), np.int64)
 
     def _hold_gifts(self, key: int, out: Floats) -> None:
         """Put this minute's gifts among those on their way."""
