@@ -5,13 +5,21 @@ import math
 from ...bandits._numba import kernel
 
 _DEEP = -600.0  # below it the mass at 0 would leave the range in which a float64 is exact
+_NOTHING = 1e-20  # share of a sum that no longer changes it, with more to come that shrinks
+
+
+@kernel
+def _more_binomial(n: int, odds: float, k: int) -> float:
+    """`P(X = k + 1) / P(X = k)` of a binomial."""
+    return (n - k) * odds / (k + 1.0)
 
 
 @kernel
 def binomial_quantile(n: int, p: float, u: float) -> int:
     """Smallest k with `P(X <= k) >= u`, X ~ Binomial(n, p), u in (0, 1).
 
-    From 0 upwards; where the mass at 0 is too small to be a float64, from the mode.
+    Masses are added up from 0; where the mass at 0 is too small to be a float64, they are taken relative to the mode's,
+    and u relative to their sum.
     """
     if n <= 0 or p <= 0.0:
         return 0
@@ -19,74 +27,81 @@ def binomial_quantile(n: int, p: float, u: float) -> int:
         return n
     odds = p / (1.0 - p)
     log_zero = n * math.log1p(-p)
-    if log_zero > _DEEP:
-        k = 0
-        mass = math.exp(log_zero)
-        total = mass
-    else:
-        k = int((n + 1) * p)
-        mass = math.exp(
-            math.lgamma(n + 1.0) - math.lgamma(k + 1.0) - math.lgamma(n - k + 1.0) + k * math.log(odds) + log_zero
-        )
-        total = mass
-        below = mass
-        for j in range(k, 0, -1):  # P(X = j - 1) from P(X = j)
-            below *= j / ((n - j + 1.0) * odds)
-            total += below
-            if below < 1e-20 * total:
-                break
+    k = 0
+    mass = math.exp(log_zero)
+    total = mass  # of 0 ... k
+    if log_zero < _DEEP:
+        k = min(int((n + 1) * p), n)
+        mass = total = 1.0
+        part, j = 1.0, k
+        while j > 0 and part > _NOTHING * total:
+            j -= 1
+            part /= _more_binomial(n, odds, j)
+            total += part
+        whole = total
+        part, j = 1.0, k
+        while j < n and part > _NOTHING * whole:
+            part *= _more_binomial(n, odds, j)
+            whole += part
+            j += 1
+        u *= whole
         while k > 0 and total - mass >= u:
             total -= mass
-            mass *= k / ((n - k + 1.0) * odds)
             k -= 1
+            mass /= _more_binomial(n, odds, k)
     while total < u and k < n:
-        mass *= (n - k) * odds / (k + 1.0)
+        mass *= _more_binomial(n, odds, k)
         k += 1
         total += mass
-        if mass < 1e-30 * total and k > n * p:  # u is nearer to 1 than the sum can come
+        if mass < _NOTHING * total and k > n * p:  # u is nearer to 1 than the sum can come
             break
     return k
+
+
+@kernel
+def _more_overdispersed(mean: float, size: float, ratio: float, k: int) -> float:
+    """`P(X = k + 1) / P(X = k)` of a negative binomial; of a Poisson where the ratio is 0."""
+    return (mean if ratio == 0.0 else (size + k) * ratio) / (k + 1.0)
 
 
 @kernel
 def overdispersed_quantile(mean: float, dispersion: float, u: float) -> int:
     """Smallest k with `P(X <= k) >= u`, X negative binomial of that mean and `variance / mean`; Poisson where it is 1.
 
-    From 0 upwards; where the mass at 0 is too small to be a float64, from the mean.
+    As `binomial_quantile`, with the whole number below the mean for the mode.
     """
     if mean <= 0.0:
         return 0
-    ratio = 1.0 - 1.0 / dispersion  # P(X = k + 1) / P(X = k) = (size + k) ratio / (k + 1)
-    is_poisson = ratio < 1e-9
-    size = 0.0 if is_poisson else mean / (dispersion - 1.0)
-    log_zero = -mean if is_poisson else -size * math.log(dispersion)
+    ratio = 1.0 - 1.0 / dispersion
+    ratio = ratio if ratio > 1e-9 else 0.0
+    size = mean / (dispersion - 1.0) if ratio else 0.0
+    log_zero = -size * math.log(dispersion) if ratio else -mean
     k = 0
-    if log_zero > _DEEP:
-        mass = math.exp(log_zero)
-        total = mass
-    else:
+    mass = math.exp(log_zero)
+    total = mass
+    if log_zero < _DEEP:
         k = int(mean)
-        if is_poisson:
-            mass = math.exp(k * math.log(mean) - mean - math.lgamma(k + 1.0))
-        else:
-            mass = math.exp(
-                math.lgamma(size + k) - math.lgamma(size) - math.lgamma(k + 1.0) + k * math.log(ratio) + log_zero
-            )
-        total = mass
-        below = mass
-        for j in range(k, 0, -1):
-            below *= j / (mean if is_poisson else (size + j - 1.0) * ratio)
-            total += below
-            if below < 1e-20 * total:
-                break
+        mass = total = 1.0
+        part, j = 1.0, k
+        while j > 0 and part > _NOTHING * total:
+            j -= 1
+            part /= _more_overdispersed(mean, size, ratio, j)
+            total += part
+        whole = total
+        part, j = 1.0, k
+        while part > _NOTHING * whole:
+            part *= _more_overdispersed(mean, size, ratio, j)
+            whole += part
+            j += 1
+        u *= whole
         while k > 0 and total - mass >= u:
             total -= mass
-            mass *= k / (mean if is_poisson else (size + k - 1.0) * ratio)
             k -= 1
+            mass /= _more_overdispersed(mean, size, ratio, k)
     while total < u:
-        mass *= (mean if is_poisson else (size + k) * ratio) / (k + 1.0)
+        mass *= _more_overdispersed(mean, size, ratio, k)
         k += 1
         total += mass
-        if mass < 1e-30 * total and k > mean:
+        if mass < _NOTHING * total and k > mean:
             break
     return k
