@@ -9,7 +9,7 @@ _NOTHING = 1e-20  # share of a sum that no longer changes it, with more to come 
 
 
 @kernel
-def _more_binomial(n: float, odds: float, k: float) -> float:
+def _more_binomial(n: int, odds: float, k: int) -> float:
     """`P(X = k + 1) / P(X = k)` of a binomial."""
     return (n - k) * odds / (k + 1.0)
 
@@ -36,21 +36,21 @@ def binomial_quantile(n: int, p: float, u: float) -> int:
         part, j = 1.0, k
         while j > 0 and part > _NOTHING * total:
             j -= 1
-            part /= _more_binomial(float(n), odds, float(j))
+            part /= _more_binomial(n, odds, j)
             total += part
         whole = total
         part, j = 1.0, k
         while j < n and part > _NOTHING * whole:
-            part *= _more_binomial(float(n), odds, float(j))
+            part *= _more_binomial(n, odds, j)
             whole += part
             j += 1
         u *= whole
         while k > 0 and total - mass >= u:
             total -= mass
             k -= 1
-            mass /= _more_binomial(float(n), odds, float(k))
+            mass /= _more_binomial(n, odds, k)
     while total < u and k < n:
-        mass *= _more_binomial(float(n), odds, float(k))
+        mass *= _more_binomial(n, odds, k)
         k += 1
         total += mass
         if mass < _NOTHING * total and k > n * p:  # u is nearer to 1 than the sum can come
@@ -59,7 +59,7 @@ def binomial_quantile(n: int, p: float, u: float) -> int:
 
 
 @kernel
-def _more_overdispersed(mean: float, size: float, ratio: float, k: float) -> float:
+def _more_overdispersed(mean: float, size: float, ratio: float, k: int) -> float:
     """`P(X = k + 1) / P(X = k)` of a negative binomial; of a Poisson where the ratio is 0."""
     return (mean if ratio == 0.0 else (size + k) * ratio) / (k + 1.0)
 
@@ -85,21 +85,21 @@ def overdispersed_quantile(mean: float, dispersion: float, u: float) -> int:
         part, j = 1.0, k
         while j > 0 and part > _NOTHING * total:
             j -= 1
-            part /= _more_overdispersed(mean, size, ratio, float(j))
+            part /= _more_overdispersed(mean, size, ratio, j)
             total += part
         whole = total
         part, j = 1.0, k
         while part > _NOTHING * whole:
-            part *= _more_overdispersed(mean, size, ratio, float(j))
+            part *= _more_overdispersed(mean, size, ratio, j)
             whole += part
             j += 1
         u *= whole
         while k > 0 and total - mass >= u:
             total -= mass
             k -= 1
-            mass /= _more_overdispersed(mean, size, ratio, float(k))
+            mass /= _more_overdispersed(mean, size, ratio, k)
     while total < u:
-        mass *= _more_overdispersed(mean, size, ratio, float(k))
+        mass *= _more_overdispersed(mean, size, ratio, k)
         k += 1
         total += mass
         if mass < _NOTHING * total and k > mean:

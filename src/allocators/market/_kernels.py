@@ -83,14 +83,14 @@ def answer(
         mine = click_matched / click  # share of matched viewers among those who enter
         # how long each stays
         longer = numbers[1, room] + settings[7] * drift + (settings[8] if lit else 0.0)
-        stayed = 0
+        stayed = 0.0
         watched = 0.0
         seconds = 0.0
         for j in range(clicks):
             centre = settings[9] if uniform(viewers, uid, 2 * j) < mine else settings[10]
             deviate = normal_upper_quantile(uniform(viewers, uid, 2 * j + 1))
             time = min(math.exp(centre + longer + settings[11] * deviate), settings[12])
-            stayed += time >= 60.0
+            stayed += 1.0 if time >= 60.0 else 0.0
             watched += min(time, 300.0)
             seconds += time
         # what they do
@@ -103,7 +103,7 @@ def answer(
         out[1, i] = clicks
         out[2, i] = stayed
         out[3, i] = overdispersed_quantile(clicks * comments, settings[20], uniform(key, uid, _COMMENT))
-        out[4, i] = binomial_quantile(stayed, min(follows, 1.0), uniform(key, uid, _FOLLOW))
+        out[4, i] = binomial_quantile(int(stayed), min(follows, 1.0), uniform(key, uid, _FOLLOW))
         out[5, i] = binomial_quantile(shown, min(harm * numbers[4, room], 1.0), uniform(key, uid, _NEGATIVE))
         out[6, i] = watched / 300.0
         out[7, i] = seconds / 60.0
