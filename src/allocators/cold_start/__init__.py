@@ -2,7 +2,10 @@
 
 from .allocator import ColdStartAllocator
 from .config import ColdStartConfig
+from .fitting import Finding, Fitting, InsufficientError, fit_rules
 from .gates import Gate
+from .history import History
+from .npmle import fit_npmle
 from .plan import Plan, RoomPlan
 from .populations import Atoms, BetaPopulation, GammaPopulation
 from .rules import BucketRules, Rules
@@ -15,12 +18,18 @@ __all__ = [
     "BucketRules",
     "ColdStartAllocator",
     "ColdStartConfig",
+    "Finding",
+    "Fitting",
     "GammaPopulation",
     "Gate",
+    "History",
+    "InsufficientError",
     "Plan",
     "RoomPlan",
     "Rules",
     "Stage",
     "StageChange",
     "fit_beta_moments",
+    "fit_npmle",
+    "fit_rules",
 ]
