@@ -9,6 +9,7 @@ from .npmle import fit_npmle
 from .plan import Plan, RoomPlan
 from .populations import Atoms, BetaPopulation, GammaPopulation
 from .rules import BucketRules, Rules
+from .rules_file import read_rules, write_rules
 from .stages import Stage, StageChange
 from .thresholds import fit_beta_moments
 
@@ -32,4 +33,6 @@ __all__ = [
     "fit_beta_moments",
     "fit_npmle",
     "fit_rules",
+    "read_rules",
+    "write_rules",
 ]

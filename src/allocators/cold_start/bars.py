@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ...bandits._numba import kernel
+from ...bandits._numba import free_kernel, kernel
 from ...bandits._random import fold_in, uniform
 from .npmle import likelihoods, spread, support_grid, tally, unspread
 
@@ -82,14 +82,13 @@ def smooth_populations(
     ends = np.append(scaled - half, scaled[-1] + half).clip(0.0, np.inf if rates else np.pi / 2.0)
     edges = unspread(ends, rates)
     weights = _moment_weights(moments, edges, rates)
-    likelihood, shares = likelihoods(x, y, support, rates), (counts / counts.sum(axis=1, keepdims=True)).T
-    for _ in range(steps):
-        weights *= likelihood.T @ (shares / (likelihood @ weights))
-    return Smooth(edges, support, weights / weights.sum(axis=0))
+    likelihood = likelihoods(x, y, support, rates)
+    _roughen(likelihood, np.ascontiguousarray(likelihood.T), counts / moments[:, :1], steps, weights)
+    return Smooth(edges, support, np.ascontiguousarray((weights / weights.sum(axis=1, keepdims=True)).T))
 
 
 def _moment_weights(moments: Floats, edges: Floats, rates: bool) -> Floats:
-    """Weights of the cells under the Beta (or Gamma) distribution of the samples' mean and variance, `[J, S]`.
+    """Weights of the cells under the Beta (or Gamma) distribution of the samples' mean and variance, `[S, J]`.
 
     Every room weighs the same, and the noise of its count is taken off the variance (as in `fit_beta_moments`).
     """
@@ -107,7 +106,32 @@ def _moment_weights(moments: Floats, edges: Floats, rates: bool) -> Floats:
         strength = 1.0 / correlation - 1.0
         below = betainc(mean * strength, (1.0 - mean) * strength, edges[:, None])
     weights = np.maximum(np.diff(below, axis=0), 1e-12)  # a cell of weight 0 would stay there
-    return np.asarray(weights / weights.sum(axis=0))
+    return np.ascontiguousarray((weights / weights.sum(axis=0)).T)
+
+
+@free_kernel
+def _roughen(likelihood: Floats, turned: Floats, shares: Floats, steps: int, weights: Floats) -> None:
+    """Steps of EM for S samples; no BLAS, whose threads lose far more than they gain on matrices of this size.
+
+    likelihood: `[C, J]`; turned: `[J, C]`, the same; shares of the cells: `[S, C]`; weights: `[S, J]`, changed.
+    """
+    n_cells, n_rates = likelihood.shape
+    mixture, gain = np.empty(n_cells), np.empty(n_rates)
+    for s in range(shares.shape[0]):
+        for _ in range(steps):
+            mixture[:] = 0.0
+            for j in range(n_rates):
+                weight = weights[s, j]
+                for c in range(n_cells):
+                    mixture[c] += weight * turned[j, c]
+            gain[:] = 0.0
+            for c in range(n_cells):
+                if shares[s, c] > 0.0:
+                    ratio = shares[s, c] / mixture[c]
+                    for j in range(n_rates):
+                        gain[j] += ratio * likelihood[c, j]
+            for j in range(n_rates):
+                weights[s, j] *= gain[j]
 
 
 @kernel

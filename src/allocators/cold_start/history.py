@@ -136,7 +136,7 @@ class History:
             while bucket:
                 rooms.setdefault(bucket, []).append(i)
                 bucket = bucket.rpartition("/")[0]
-        return {name: np.array(rooms[name], np.int64) for name in sorted(rooms, key=lambda n: (n.count("/"), n))}
+        return {name: np.array(rooms[name], np.int64) for name in sorted(rooms)}
 
     def counts(self, metric: str) -> tuple[Floats, Floats]:
         """Events and exposure of a metric, divided by the dispersion, `[R]` each."""
