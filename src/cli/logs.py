@@ -203,6 +203,7 @@ def _bit(text: str) -> int:
 
 
 def count(text: str) -> int:
+    """Parse a count."""
     if text.isascii() and text.isdigit() and len(text) < 16:
         return int(text)
     raise ValueError("is not a count")
@@ -219,6 +220,7 @@ def _probability(text: str) -> float:
 
 
 def time_of(text: str) -> float:
+    """Parse seconds, or a time in ISO 8601."""
     try:
         value = float(text)
     except ValueError:

@@ -56,13 +56,13 @@ def _draw_bars(panel: Any, findings: Sequence[Finding], metric: str) -> None:
             panel.plot(bars[finding.taken_from], place, "o", markerfacecolor="none", color=_RED, markersize=4.5)
     panel.plot([], [], "o-", color=_BLUE, markersize=4.5, label="bar and interval")
     panel.plot([], [], "o", markerfacecolor="none", color=_RED, markersize=4.5, label="INSUFFICIENT: parent's bar")
-    panel.set_yticks(range(len(findings)), [_indented(finding.bucket) for finding in findings], fontsize=8)
+    names = [finding.bucket or "all rooms" for finding in findings]
+    panel.set_yticks(range(len(findings)), names, fontsize=8)
     panel.tick_params(axis="y", length=0)
     panel.invert_yaxis()
     panel.grid(axis="x", alpha=0.3)
-    panel.set_xlabel(_unit(metric))
-    panel.set_title(f"{metric}: bars by bucket", loc="left")
-    panel.legend(fontsize=7, loc="best")
+    panel.set_xlabel(f"{_unit(metric)}, by bucket")
+    panel.legend(fontsize=7, ncols=3, frameon=False, loc="lower right", bbox_to_anchor=(1.0, 1.0), borderaxespad=0.2)
 
 
 def _draw_population(
@@ -95,10 +95,6 @@ def _draw_population(
         panel.plot([], [], color=_RED, linewidth=1.2, label="likeliest population, drawn to the parent's")
     panel.axvline(gate.bar, color="black", linestyle="--", linewidth=1.0, label=f"bar {gate.bar:.4g}")
     panel.legend(fontsize=7, loc="upper right")
-
-
-def _indented(bucket: str) -> str:
-    return bucket or "all rooms"
 
 
 def _unit(metric: str) -> str:

@@ -32,10 +32,14 @@ def register(commands: Any) -> None:
         epilog="example: seedbed thresholds rooms.csv.gz --metric follows --version 2026-week-30 --plot bars.png",
     )
     parser.add_argument("log", type=Path, metavar="LOG", help="the log, CSV or CSV.gz")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="rules file; default: thresholds-, the log's name, .json")
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", help="rules file; default: thresholds-, the log's name, .json"
+    )
     parser.add_argument("--force", action="store_true", help="replace files that are there already")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="picture of bars and populations, such as bars.png")
-    parser.add_argument("--plot-bucket", default="", metavar="NAME", help="whose population is drawn; default: all rooms")
+    parser.add_argument(
+        "--plot-bucket", default="", metavar="NAME", help="whose population is drawn; default: all rooms"
+    )
     parser.add_argument(
         "--metric",
         action="append",
@@ -71,7 +75,10 @@ def register(commands: Any) -> None:
     )
     names.add_argument("--source-column", metavar="NAME", help="default: source, if there is one")
     names.add_argument(
-        "--source", default="exploration", metavar="VALUE", help="rows of other sources do not count; default: exploration"
+        "--source",
+        default="exploration",
+        metavar="VALUE",
+        help="rows of other sources do not count; default: exploration",
     )
     parser.set_defaults(run=run)
 
@@ -91,7 +98,9 @@ def run(options: argparse.Namespace) -> int:
         raise ValueError(f"--plot-bucket {options.plot_bucket!r}: the log has no such bucket")
     key = digest(options.log)
     try:
-        rules, findings = _fit(options, console, log.history, fitting, options.version or f"{name}-{key[:8]}", window, key)
+        rules, findings = _fit(
+            options, console, log.history, fitting, options.version or f"{name}-{key[:8]}", window, key
+        )
     except InsufficientError as error:
         _show(console, error.findings, fitting)
         raise
@@ -173,7 +182,16 @@ def _show(console: Console, findings: Sequence[Finding], fitting: Fitting) -> No
     for metric in fitting.metrics:
         per = "a viewer-minute" if metric == "comments" else "an exposure"
         table = Table(title=f"{metric} {per}: {bar} of each bucket")
-        for heading in ("bucket", "rooms", "creators", "mean", "shrunk", "bar", f"{fitting.confidence:.4g} interval", ""):
+        for heading in (
+            "bucket",
+            "rooms",
+            "creators",
+            "mean",
+            "shrunk",
+            "bar",
+            f"{100.0 * fitting.confidence:.4g} % interval",
+            "",
+        ):
             table.add_column(heading, justify="left" if heading in ("bucket", "") else "right")
         for finding in findings:
             if finding.metric == metric:
@@ -212,11 +230,13 @@ def _summarise(console: Console, log: HistoryLog, findings: Sequence[Finding], f
     lines = [
         f"{len(findings) - insufficient} of {len(findings)} bars are carried by their own rooms; "
         f"{insufficient} are INSUFFICIENT and take their parent's.",
-        f"{history.n_rooms:,} rooms in {log.rows:,} rows; {log.elsewhere:,} rows of other sources and {short:,} rooms of "
-        f"fewer than {fitting.least_exposures} exposures do not count.",
+        f"{history.n_rooms:,} rooms in {log.rows:,} rows; {log.elsewhere:,} rows of other sources and {short:,} rooms "
+        f"of fewer than {fitting.least_exposures} exposures do not count.",
     ]
     if "comments" in fitting.metrics:
-        how = "estimated from the minutes" if log.rows > history.n_rooms else "the log has no rows a minute to tell more"
+        how = (
+            "estimated from the minutes" if log.rows > history.n_rooms else "the log has no rows a minute to tell more"
+        )
         lines.append(f"Comments are {history.dispersion:.3g} times as dispersed as Poisson counts ({how}).")
     for line in lines:
         console.print(line, highlight=False, markup=False)

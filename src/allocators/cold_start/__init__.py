@@ -2,7 +2,8 @@
 
 from .allocator import ColdStartAllocator
 from .config import ColdStartConfig
-from .fitting import Finding, Fitting, InsufficientError, fit_rules
+from .findings import Finding, Fitting, InsufficientError
+from .fitting import fit_rules
 from .gates import Gate
 from .history import History
 from .npmle import fit_npmle

@@ -1,16 +1,16 @@
 """Fitting: rules with bars and populations of all buckets, from the history of earlier rooms."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from dataclasses import asdict
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ... import __version__
 from ...bandits._random import base_key
 from .bars import percentile_interval, quantile_bars, renewal_bars, smooth_populations
+from .findings import INSUFFICIENT, Finding, Fitting, InsufficientError
 from .gates import Gate
 from .history import History
 from .means import cluster_mean, shrunk_means
@@ -20,100 +20,9 @@ from .rules import BucketRules, Rules
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-Metric = Literal["retained", "follows", "watched", "comments"]
 Progress = Callable[[int, int], None]
 
 _GRID = 199
-INSUFFICIENT = "INSUFFICIENT"
-
-
-class Fitting(BaseModel):
-    """Every number by which thresholds are fitted.
-
-    Parameters
-    ----------
-    metrics
-        Each gets a gate; the first is "retained".
-    bar
-        "quantile" of the bucket's population, or "renewal": of best long-run reward an exposure.
-    quantile
-        Share of the population below the bar.
-    seed_length, remaining
-        For "renewal": exposures of a room's seeding, and those that a room can take, all in all.
-    resamples, confidence, seed
-        Of the bootstrap intervals, in which creators are drawn anew.
-    pull
-        A bucket's population is mixed with its parent's as if this many rooms of the parent belonged to it.
-    least_exposures
-        Rooms of fewer exposures are left out.
-    least_rooms, least_creators, widest
-        A bucket of fewer rooms or creators, or whose interval is wider than this share of the bar, is INSUFFICIENT.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    kind: Literal["fitting"] = "fitting"
-    metrics: tuple[Metric, ...] = ("retained",)
-    bar: Literal["quantile", "renewal"] = "quantile"
-    quantile: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.75
-    seed_length: Annotated[float, Field(gt=0.0, le=1e9)] = 300.0
-    remaining: Annotated[float, Field(gt=0.0, le=1e9)] = 3_000.0
-    resamples: Annotated[int, Field(ge=20, le=100_000)] = 500
-    confidence: Annotated[float, Field(ge=0.5, le=0.999)] = 0.95
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    pull: Annotated[float, Field(ge=0.0, le=1e9)] = 200.0
-    least_exposures: Annotated[int, Field(ge=1, le=10**9)] = 20
-    least_rooms: Annotated[int, Field(ge=2, le=10**9)] = 200
-    least_creators: Annotated[int, Field(ge=2, le=10**9)] = 50
-    widest: Annotated[float, Field(gt=0.0, le=10.0)] = 0.30
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        if not self.metrics or self.metrics[0] != "retained" or len(set(self.metrics)) < len(self.metrics):
-            raise ValueError(f"metrics are {list(self.metrics)}: 'retained' first, and each once")
-        if self.remaining <= self.seed_length:
-            raise ValueError(f"remaining = {self.remaining:g} must be above seed_length = {self.seed_length:g}")
-        return self
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What the history says of one metric in one bucket.
-
-    Parameters
-    ----------
-    rooms, creators
-        That it is fitted from.
-    mean, shrunk_mean
-        Of the rooms' rates, each room weighing the same; shrunk to what category, language and region let expect.
-    bar, low, high
-        The bar of the bucket's own rooms and its interval; None where they are too few.
-    flag, why
-        "INSUFFICIENT" and the reason, or twice nothing.
-    taken_from
-        Bucket whose gate stands in the rules: its own, or the nearest above it that is not INSUFFICIENT.
-    """
-
-    bucket: str
-    metric: str
-    rooms: int
-    creators: int
-    mean: float
-    shrunk_mean: float
-    bar: float | None
-    low: float | None
-    high: float | None
-    flag: str
-    why: str
-    taken_from: str
-
-
-class InsufficientError(ValueError):
-    """The whole history does not carry a bar: there are no rules; `findings` say what there is."""
-
-    def __init__(self, message: str, findings: list[Finding]) -> None:
-        super().__init__(message)
-        self.findings = findings
 
 
 class _Task(NamedTuple):
@@ -191,7 +100,8 @@ def fit_rules(
     for finding in findings:
         if finding.bucket == "" and finding.flag:
             raise InsufficientError(
-                f"all rooms together do not carry a bar for {finding.metric}: {finding.why}; no rules were made", findings
+                f"all rooms together do not carry a bar for {finding.metric}: {finding.why}; no rules were made",
+                findings,
             )
     origin = {
         **(made_from or {}),
@@ -211,7 +121,8 @@ def fit_rules(
 
 def _tasks(history: History, fitting: Fitting) -> tuple[list[_Task], dict[str, Floats]]:
     """What is to be fitted, parents first, and the common grid of each metric."""
-    tasks, supports = [], {}
+    tasks: list[_Task] = []
+    supports: dict[str, Floats] = {}
     seen = history.exposures >= fitting.least_exposures
     for metric in fitting.metrics:
         events, exposure = history.counts(metric)
@@ -274,10 +185,21 @@ def _findings(tasks: list[_Task], fits: dict[tuple[str, str], _Fit]) -> list[Fin
             fit = fits[metric, task.bucket]
             taken[task.bucket] = taken[parent(task.bucket)] if fit.why and task.bucket else task.bucket
             low, high = fit.interval or (None, None)
-            counts = task.events.size, int(task.creators.max()) + 1
-            flag = INSUFFICIENT if fit.why else ""
-            numbers = (float(means[i, 0]), float(shrunk[i]), fit.bar, low, high)
-            findings.append(Finding(task.bucket, metric, *counts, *numbers, flag, fit.why, taken[task.bucket]))
+            found = Finding(
+                bucket=task.bucket,
+                metric=metric,
+                rooms=task.events.size,
+                creators=int(task.creators.max()) + 1,
+                mean=float(means[i, 0]),
+                shrunk_mean=float(shrunk[i]),
+                bar=fit.bar,
+                low=low,
+                high=high,
+                flag=INSUFFICIENT if fit.why else "",
+                why=fit.why,
+                taken_from=taken[task.bucket],
+            )
+            findings.append(found)
     return findings
 
 
@@ -318,11 +240,13 @@ def _gates(
         metric, bucket = finding.metric, finding.bucket
         own, rooms = fits[metric, bucket], finding.rooms
         above = mixed.get((metric, parent(bucket))) if bucket else None
-        weights = own.weights if above is None else (rooms * own.weights + fitting.pull * above) / (rooms + fitting.pull)
+        weights = (
+            own.weights if above is None else (rooms * own.weights + fitting.pull * above) / (rooms + fitting.pull)
+        )
         mixed[metric, bucket] = weights
         if not finding.flag and own.bar is not None:
             gates[metric, bucket] = Gate(
-                metric=finding.metric,  # type: ignore[arg-type]
+                metric=finding.metric,
                 bar=own.bar,
                 population=Atoms.of(supports[metric], weights),
                 dispersion=history.dispersion if metric == "comments" else 1.0,

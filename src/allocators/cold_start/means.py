@@ -63,7 +63,9 @@ def shrunk_means(buckets: Sequence[str], means: Floats, variances: Floats, rates
         x = x[:, :1]
     weight = np.where(known, 1.0 / v, 0.0)
     bread = np.linalg.pinv(x.T @ (weight[:, None] * x))
-    excess = float(weight @ (y - x @ (bread @ (x.T @ (weight * y)))) ** 2) - (known.sum() - np.linalg.matrix_rank(bread))
+    excess = float(weight @ (y - x @ (bread @ (x.T @ (weight * y)))) ** 2) - (
+        known.sum() - np.linalg.matrix_rank(bread)
+    )
     unit = float(weight.sum() - np.trace(bread @ (x.T @ ((weight**2)[:, None] * x))))
     tau2 = max(0.0, excess / unit) if unit > 0.0 else 0.0
     weight = np.where(known, 1.0 / (tau2 + v), 0.0)

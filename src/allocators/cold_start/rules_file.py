@@ -28,7 +28,9 @@ def write_rules(rules: Rules, path: str | Path) -> None:
     except (ValueError, TypeError) as error:
         raise ValueError(f"rules {rules.version!r} cannot be written as JSON ({error}); {path} is as it was") from None
     if len(data) > MOST_BYTES:
-        raise ValueError(f"rules {rules.version!r} take {len(data):,} bytes, more than the {MOST_BYTES:,} that are read")
+        raise ValueError(
+            f"rules {rules.version!r} take {len(data):,} bytes, more than the {MOST_BYTES:,} that are read"
+        )
     part = path.with_name(path.name + ".part")
     with part.open("wb") as file:
         file.write(data)
