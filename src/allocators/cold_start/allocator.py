@@ -191,7 +191,7 @@ class ColdStartAllocator:
             self._registry.close(columns, now)
             for column in columns.tolist():
                 stage = Stage(self._rooms.stage[column]).name
-                self._changes.append(self._registry.change(column, now, stage, "CLOSED", reason))
+                self._changes += self._registry.changes(np.array([column]), now, stage, "CLOSED", reason)
 
     def block(self, room: Any, *, now: float, reason: str = "BLOCKED") -> None:
         """Serve a room, or several, no more until `unblock`; the reason is one of `config.block_reasons`."""
@@ -632,9 +632,7 @@ class ColdStartAllocator:
         if moved.reason is Reason.PROMOTED:
             self._promoted += moved.columns.size
             self._doubt += float((1.0 - self._rooms.probability[moved.columns]).sum())
-        for column in moved.columns.tolist():
-            change = self._registry.change(column, now, moved.before.name, moved.after.name, moved.reason)
-            self._changes.append(change)
+        self._changes += self._registry.changes(moved.columns, now, moved.before.name, moved.after.name, moved.reason)
 
     # state
 
