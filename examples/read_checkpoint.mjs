@@ -324,7 +324,7 @@ const INTEGERS = ["granted", "current", "quota", "extra", "stage", "why"];
 const OLD_FLOATS = ["yielded", "pushed", "multiplier"]; // before there were rules
 const OLD_INTEGERS = ["seen", "ticks_at_max"];
 const NEW_FLOATS = ["yield_brought", "yield_pushed"];
-const NEW_INTEGERS = ["yield_seen", "yield_ticks_at_max", "reasons", "tier", "bucket", "restarts"];
+const NEW_INTEGERS = ["yield_seen", "yield_target", "yield_ticks_at_max", "reasons", "tier", "bucket", "restarts"];
 
 function checkColdStart(checkpoint) {
   const inner = taken(checkpoint.values, "bandit");

@@ -494,12 +494,11 @@ class ColdStartAllocator:
                 reasons[columns] |= BIT[Reason.RULES_CHANGED]
             self._judge(columns, now, reasons, promotes=overdue <= 0.0)
             self._registry.learn_yields(columns)
-            behind = self._rooms.in_flight[columns] > 0
             reasons[columns[self._is_mismatched(columns)]] |= BIT[Reason.MISMATCHED]
             keep = self._registry.eligibility.allows(self._registry.blocks, columns)
             reasons[columns[~keep]] |= BIT[Reason.BLOCKED]
             grants, floor_unmet, served = self._grant(handles, keep, now, available, reasons, extends=overdue <= 0.0)
-            multipliers = self._registry.push(columns, served & is_live(self._rooms, columns), behind, fade)
+            multipliers = self._registry.push(columns, served & is_live(self._rooms, columns), fade)
             reasons[columns[is_short(self._registry.paced, self._registry.yields, columns)]] |= BIT[
                 Reason.INSUFFICIENT_SUPPLY
             ]

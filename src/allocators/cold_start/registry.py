@@ -186,18 +186,15 @@ class Registry:
         """Learn what the last multipliers brought to rooms."""
         learn(self.paced, self.yields, columns, self.rooms.observed[columns])
 
-    def push(
-        self, columns: Columns, served: NDArray[np.bool_], behind: NDArray[np.bool_], fade: float
-    ) -> NDArray[np.float64]:
+    def push(self, columns: Columns, served: NDArray[np.bool_], fade: float) -> NDArray[np.float64]:
         """Set the multipliers that will bring what is granted, `[C]`; 0 for rooms that are not to be served.
 
-        `behind` says to whom not all came that was granted before this tick.
         `fade` is the share that is left of their distance from 1, the host's own ranking, where the fleet is out of
         touch.
         """
         highest = self.paced.highest(self.rooms.tier[columns] == TIERS.index("S"))
         target = self.rooms.granted[columns]
-        return push(self.paced, self.yields, columns, target, served=served, behind=behind, highest=highest, fade=fade)
+        return push(self.paced, self.yields, columns, target, served=served, highest=highest, fade=fade)
 
     def close(self, columns: Columns, now: float) -> None:
         """Let rooms go."""

@@ -191,7 +191,6 @@ def push(
     target: Ints,
     *,
     served: Flags | None = None,
-    behind: Flags | None = None,
     highest: Floats | None = None,
     plan_share: ArrayLike = 1.0,
     fade: float = 1.0,
@@ -206,9 +205,6 @@ def push(
         Exposures that each should have seen, all in all: by the next tick, or later with a `plan_share`, [C].
     served
         False for rooms that may not be served, [C]: their multiplier is 0; all may by default.
-    behind
-        Whether something is missing that the last multiplier should have brought, [C], for the count of ticks at the
-        upper bound; by default whether something is missing now.
     highest
         Upper bound of each multiplier, [C]; `rule.multiplier_max` by default.
     plan_share
@@ -228,9 +224,7 @@ def push(
     bound = np.full(columns.size, rule.multiplier_max) if highest is None else highest
     is_served = np.ones(columns.size, np.bool_) if served is None else served
     shares = np.asarray(plan_share, np.float64)
-    is_behind = np.ones(columns.size, np.bool_) if behind is None else behind
-    given = ((target, "target"), (bound, "highest"), (is_served, "served"), (is_behind, "behind"))
-    for values, name in given:
+    for values, name in ((target, "target"), (bound, "highest"), (is_served, "served")):
         _check(columns, values, name)
     if shares.shape not in ((), columns.shape) or not ((shares > 0.0) & (shares <= 1.0)).all():
         raise ValueError(f"plan_share must be in (0, 1], one for all or [{columns.size}]")
@@ -244,7 +238,7 @@ def push(
     if fade < 1.0:
         multiplier = 1.0 + fade * (multiplier - 1.0)
     multiplier[~wants] = 0.0
-    at_max = wants & is_behind & (yields.sent[0, columns] >= bound)
+    at_max = wants & (yields.sent[0, columns] >= bound)
     yields.ticks_at_max[columns] = np.where(at_max, yields.ticks_at_max[columns] + 1, 0)
     yields.sent[1:, columns] = yields.sent[:-1, columns]
     yields.sent[0, columns] = multiplier
