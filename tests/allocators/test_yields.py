@@ -121,7 +121,7 @@ def test_plan_shares_by_hand():
 
 TICK = st.tuples(
     st.integers(0, 80),  # exposures that come
-    st.integers(0, 150),  # by which the target rises
+    st.integers(-90, 150),  # by which the target rises; it falls where grants are released
     st.floats(0.05, 1.0),  # plan share
     st.sampled_from([1.0, 1.0, 0.4, 0.0]),  # fade
     st.booleans(),
