@@ -93,13 +93,15 @@ class Yields(NamedTuple):
     brought, pushed: float64 `[K]` A and B, exposures and the multipliers behind them.
     sent: float64 `[lag, K]` the latest multipliers, the newest first.
     seen: int64 `[K]` exposures seen until the last tick.
-    ticks_at_max: int64 `[K]` ticks in a row at the upper bound after which exposures were still missing.
+    target: int64 `[K]` exposures that the latest multiplier was to complete.
+    ticks_at_max: int64 `[K]` ticks in a row at the upper bound that left some of their target missing.
     """
 
     brought: Floats
     pushed: Floats
     sent: Floats
     seen: Ints
+    target: Ints
     ticks_at_max: Ints
 
     @property
@@ -115,6 +117,7 @@ def new_yields(capacity: int, lag: int = 1) -> Yields:
         np.zeros(capacity),
         np.zeros(capacity),
         np.zeros((lag, capacity)),
+        np.zeros(capacity, np.int64),
         np.zeros(capacity, np.int64),
         np.zeros(capacity, np.int64),
     )
@@ -238,8 +241,10 @@ def push(
     if fade < 1.0:
         multiplier = 1.0 + fade * (multiplier - 1.0)
     multiplier[~wants] = 0.0
-    at_max = wants & (yields.sent[0, columns] >= bound)
+    before = np.minimum(yields.target[columns], target)  # what is new to the target was not asked for yet
+    at_max = is_served & (yields.sent[0, columns] >= bound) & (_missing(yields, columns, before)[0] > 0.0)
     yields.ticks_at_max[columns] = np.where(at_max, yields.ticks_at_max[columns] + 1, 0)
+    yields.target[columns] = target
     yields.sent[1:, columns] = yields.sent[:-1, columns]
     yields.sent[0, columns] = multiplier
     return multiplier
