@@ -52,8 +52,10 @@ def pause_arms(bandit: Bandit, ids: list[ArmId], *, is_paused: bool) -> None:
         bandit._ledger.write(bandit._ledger.pauses, ids, (bandit.replica, bandit.epoch), [is_paused] * len(ids))
 
 
-def warm_start(bandit: Bandit, ids: list[ArmId], strength: float, source: Iterable[ArmId] | None) -> None:
-    """Give arms a prior like other arms."""
+def warm_start(
+    bandit: Bandit, ids: list[ArmId], strength: float, source: Iterable[ArmId] | None, mean: float | None
+) -> None:
+    """Give arms a prior like other arms, or of a given mean."""
     model, strength = bandit._model, checked_float(strength, "strength")
     if bandit.policy.terms != BELIEF:
         raise ValueError(f"{bandit.policy.kind!r} reads the evidence only, so that a prior would change nothing")
@@ -61,16 +63,24 @@ def warm_start(bandit: Bandit, ids: list[ArmId], strength: float, source: Iterab
         raise ValueError(f"strength = {strength} is not in [1e-6, 1e12]")
     if bandit._is_contextual:
         raise ValueError("warm_start is for models of counts; SharedLinear and HybridLinear carry over to new arms")
+    if mean is not None and source is not None:
+        raise ValueError("give a source or a mean, not both; nothing was changed")
     with bandit._lock:
-        handles, started = bandit._arms.handles(ids), set(ids)
-        given: Any = [id for id in bandit._handle_of if id not in started] if source is None else source
-        means, weights, _ = bandit.evidence(distinct(given, "started"))
-        if not weights.sum() > 0.0:
-            raise ValueError("the source has no evidence to start from; nothing was changed")
-        prior = model.prior_like(np.full(len(ids), np.average(means, weights=weights)), strength)
+        handles = bandit._arms.handles(ids)
+        start = _pooled_mean(bandit, ids, source) if mean is None else checked_float(mean, "mean")
+        prior = model.prior_like(np.full(len(ids), start), strength)
         model.check_prior(prior, _refuse)
         set_prior(bandit._table, handles, prior)
         bandit._ledger.write(bandit._ledger.priors, ids, (bandit.replica, bandit.epoch), prior.T.tolist())
+
+
+def _pooled_mean(bandit: Bandit, ids: list[ArmId], source: Iterable[ArmId] | None) -> float:
+    started = set(ids)
+    given: Any = [id for id in bandit._handle_of if id not in started] if source is None else source
+    means, weights, _ = bandit.evidence(distinct(given, "started"))
+    if not weights.sum() > 0.0:
+        raise ValueError("the source has no evidence to start from; nothing was changed")
+    return float(np.average(means, weights=weights))
 
 
 def _refuse(is_good: bool, what: str) -> None:

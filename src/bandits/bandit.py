@@ -280,6 +280,10 @@ class Bandit:
             self._now = time
         return decision
 
+    def _next_key(self) -> int:
+        """Take a decision number, as `select` does, for a decision that is made outside; return its key."""
+        return int(fold_in(self._base, _deciding.count(self._counter, 1)))
+
     def select_many(
         self,
         candidates: Sequence[Iterable[ArmId]] | None = None,
@@ -487,8 +491,15 @@ class Bandit:
         with self._lock:
             return [id for id in self._handle_of if id in self._arms.paused]
 
-    def warm_start(self, ids: Iterable[ArmId], *, strength: float, source: Iterable[ArmId] | None = None) -> None:
-        """Give arms a prior like other arms: their mean reward, worth `strength` observations.
+    def warm_start(
+        self,
+        ids: Iterable[ArmId],
+        *,
+        strength: float,
+        source: Iterable[ArmId] | None = None,
+        mean: float | None = None,
+    ) -> None:
+        """Give arms a prior like other arms, or of a given mean, worth `strength` observations.
 
         Evidence that the arms have is kept, beside the new prior.
 
@@ -500,6 +511,8 @@ class Bandit:
             Pseudo-counts (for GammaPoisson: units of time), in [1e-6, 1e12].
         source
             Arms whose evidence is pooled, such as those of a group; by default all arms but `ids`.
+        mean
+            Mean reward of the prior, in place of a source.
 
         Raises
         ------
@@ -508,7 +521,7 @@ class Bandit:
         ValueError
             For a source without evidence, or a linear model: shared parameters carry over to new arms by themselves.
         """
-        _lifecycle.warm_start(self, distinct(ids, "started"), strength, source)
+        _lifecycle.warm_start(self, distinct(ids, "started"), strength, source, mean)
 
     def _grow(self, capacity: int) -> None:
         uids = np.zeros(capacity, np.uint64)

@@ -67,7 +67,7 @@ def read_log(path: Path, columns: Columns, position: int | None = None) -> Rows 
     ValueError
         With file, line and column of the first cell that cannot be read.
     """
-    table = _Table(path)
+    table = CsvTable(path)
     if columns.successes in table.header and columns.failures in table.header:
         return _read_counts(table, columns)
     return _read_rows(table, columns, position)
@@ -75,10 +75,10 @@ def read_log(path: Path, columns: Columns, position: int | None = None) -> Rows 
 
 def read_counts(path: Path, columns: Columns) -> Counts:
     """Read a table of item, successes and failures."""
-    return _read_counts(_Table(path), columns)
+    return _read_counts(CsvTable(path), columns)
 
 
-def _read_counts(table: "_Table", columns: Columns) -> Counts:
+def _read_counts(table: "CsvTable", columns: Columns) -> Counts:
     item, good, bad = (table.index(n) for n in (columns.item or "item", columns.successes, columns.failures))
     items: dict[str, tuple[int, int]] = {}
     for line, cells in table.rows():
@@ -86,7 +86,7 @@ def _read_counts(table: "_Table", columns: Columns) -> Counts:
             table.refuse(line, item, "is empty")
         if cells[item] in items:
             table.refuse(line, item, f"{cells[item]!r} is the item of an earlier line too")
-        items[cells[item]] = table.cell(line, good, cells, _count), table.cell(line, bad, cells, _count)
+        items[cells[item]] = table.cell(line, good, cells, count), table.cell(line, bad, cells, count)
         if not any(items[cells[item]]):
             table.refuse(line, item, f"{cells[item]!r} has no exposures; leave the line out")
     if not items:
@@ -95,7 +95,7 @@ def _read_counts(table: "_Table", columns: Columns) -> Counts:
     return Counts(list(items), counts[:, 0], counts[:, 1])
 
 
-def _read_rows(table: "_Table", columns: Columns, position: int | None) -> Rows:
+def _read_rows(table: "CsvTable", columns: Columns, position: int | None) -> Rows:
     item, reward, time = (table.index(n) for n in (columns.item or "item_id", columns.reward, columns.time))
     propensity = table.optional("propensity") if columns.propensity is None else table.index(columns.propensity)
     is_needed = position is not None or columns.position is not None
@@ -106,11 +106,11 @@ def _read_rows(table: "_Table", columns: Columns, position: int | None) -> Rows:
     for line, cells in table.rows():
         if not cells[item]:
             table.refuse(line, item, "is empty")
-        when = table.cell(line, time, cells, _time)
+        when = table.cell(line, time, cells, time_of)
         result = table.cell(line, reward, cells, _bit)
         harm = 0 if negative is None else table.cell(line, negative, cells, _bit)
         chance = 1.0 if propensity is None else table.cell(line, propensity, cells, _probability)
-        if place is not None and table.cell(line, place, cells, _count) != position and position is not None:
+        if place is not None and table.cell(line, place, cells, count) != position and position is not None:
             continue
         low, high = min(low, chance), max(high, chance)
         items.append(cells[item])
@@ -129,7 +129,7 @@ def _read_rows(table: "_Table", columns: Columns, position: int | None) -> Rows:
     )
 
 
-class _Table:
+class CsvTable:
     """A CSV file with a header."""
 
     def __init__(self, path: Path) -> None:
@@ -202,7 +202,8 @@ def _bit(text: str) -> int:
     raise ValueError("is not 0 or 1")
 
 
-def _count(text: str) -> int:
+def count(text: str) -> int:
+    """Parse a count."""
     if text.isascii() and text.isdigit() and len(text) < 16:
         return int(text)
     raise ValueError("is not a count")
@@ -218,7 +219,8 @@ def _probability(text: str) -> float:
     raise ValueError("is not a probability in (0, 1]")
 
 
-def _time(text: str) -> float:
+def time_of(text: str) -> float:
+    """Parse seconds, or a time in ISO 8601."""
     try:
         value = float(text)
     except ValueError:

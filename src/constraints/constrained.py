@@ -464,9 +464,16 @@ class Constrained:
         """Bring paused arms back into the choice."""
         self.bandit.resume_arms(ids)
 
-    def warm_start(self, ids: Iterable[ArmId], *, strength: float, source: Iterable[ArmId] | None = None) -> None:
+    def warm_start(
+        self,
+        ids: Iterable[ArmId],
+        *,
+        strength: float,
+        source: Iterable[ArmId] | None = None,
+        mean: float | None = None,
+    ) -> None:
         """Give arms a prior like other arms, as `Bandit.warm_start`."""
-        self.bandit.warm_start(ids, strength=strength, source=source)
+        self.bandit.warm_start(ids, strength=strength, source=source, mean=mean)
 
     def _fit(self, present: float | None = None) -> None:
         """Bring attributes and states to the arms and to the time; under both locks."""

@@ -172,7 +172,9 @@ def test_every_change_carries_its_reason_and_counts():
         ("SEED", "VERIFY", "SEED_DONE"),
         ("VERIFY", "SCALE", "PROMOTED"),
     ]
-    assert changes[0].counts == {"exposures": 100, "retained": 50, "comments": 0, "follows": 0, "negative": 0}
+    whole = {"exposures": 100, "retained": 50, "comments": 0, "follows": 0, "negative": 0}
+    assert changes[0].counts == {**whole, "watched": 0.0, "minutes": 0.0}
+    assert all(type(changes[0].counts[name]) is int for name in whole)
     assert changes[1].probability > 0.9
     allocator.close("good", now=480.0, reason="host left")
     closing = allocator.tick(now=481.0, exposures=1).changes[-1]
@@ -525,9 +527,9 @@ def test_more_bad_calls_change_nothing(call, message):
 
 def contradictions():
     """Changes of a checkpoint's content that no history can have left."""
-    yield from ((name, value) for name, value in (("opened", np.nan), ("yielded", np.nan), ("quota", -1)))
-    yield from (("granted", 2**62), ("ticks_at_max", -5), ("probability", 7.0), ("log_evidence", np.nan))
-    yield from (("pushed", 0.0), ("extra", 2**62), ("stage", 9), ("why", -1), ("current", 10**6), ("opened", 1e9))
+    yield from ((name, value) for name, value in (("opened", np.nan), ("yield_brought", np.nan), ("quota", -1)))
+    yield from (("granted", 2**62), ("yield_ticks_at_max", -5), ("probability", 7.0), ("log_evidence", np.nan))
+    yield from (("yield_pushed", 0.0), ("extra", 2**62), ("stage", 9), ("why", -1), ("current", 10**6), ("opened", 1e9))
 
 
 @pytest.mark.parametrize(("name", "value"), list(contradictions()))

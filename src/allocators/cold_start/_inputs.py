@@ -54,3 +54,22 @@ def checked_shares(values: Any, name: str, size: int) -> NDArray[np.float64]:
     if wrong.any():
         raise ValueError(f"{name} = {array[wrong][0]} is not in [0, 1]; nothing was opened")
     return array
+
+
+def checked_amounts(values: Any, name: str, size: int) -> NDArray[np.float64]:
+    """Finite, non-negative numbers, float64 `[size]`; one for all or one each."""
+    array = checked_floats(np.broadcast_to(values, (size,)) if np.ndim(values) == 0 else values, name, size)
+    wrong = ~((array >= 0.0) & (array <= LARGEST_COUNT))
+    if wrong.any():
+        raise ValueError(f"{name} = {array[wrong][0]} is not in [0, {LARGEST_COUNT}]; nothing was counted")
+    return array
+
+
+def checked_each(values: Any, name: str, size: int) -> list[Any]:
+    """One value for all, or one each, `[size]`."""
+    if isinstance(values, str) or not np.iterable(values):
+        return [values] * size
+    each = list(values)
+    if len(each) != size:
+        raise ValueError(f"{name} must be one for all or one a room, {size}; got {len(each)}; nothing was opened")
+    return each

@@ -10,31 +10,24 @@ from ...bandits import Bandit
 from ...bandits._inputs import checked_at, checked_float, checked_int, checked_now
 from ...bandits._table import columns_of
 from ...constraints import Budget
+from ...constraints.evidence._mixtures import add_rows
 from . import _checkpointing
-from ._inputs import checked_counts, checked_rooms, checked_shares, checked_text
+from ._inputs import checked_amounts, checked_counts, checked_each, checked_rooms, checked_shares, checked_text
 from .config import ColdStartConfig
-from .gates import evaluate
-from .pacing import hand_out, learn_yield, push
+from .explain import Explanation, explain
+from .handing_out import hand_out
+from .metrics import EXPOSURES, METRICS, RETAINED, VIEWERS, WHOLE
+from .overrides import KINDS, Orders, Override, Overrides
 from .plan import Columns, Plan
-from .reasons import BIT
+from .reasons import BIT, Reason
 from .registry import Registry
-from .stages import (
-    EXPOSURES,
-    FOLLOWS,
-    METRICS,
-    NEGATIVE,
-    RETAINED,
-    Move,
-    Rooms,
-    Stage,
-    StageChange,
-    advance,
-    extend,
-    is_live,
-)
+from .rules import Rules
+from .stages import TIERS, Move, Rooms, Stage, StageChange, advance, extend, is_live, needed_evidence
+from .yields import is_short
 
-TIERS = ("S", "A", "B", "C")
-_TICKS_AT_MAX = 3
+_ENOUGH = 100  # exposures of either kind of traffic before the two are compared
+_MOST_AT_ONCE = 10_000_000
+_TTL = 4.0 * 3_600.0  # seconds that an operator's order holds unless said otherwise
 _LARGEST = 2**53  # counts of a room, all in all
 _ENDLESS = 2**53 - 1  # the budget where none is set
 _TICKS_AHEAD = 10  # by which feedback may be ahead of the latest tick: ticks are late at times, but not by hours
@@ -75,7 +68,9 @@ class ColdStartAllocator:
         self._registry = Registry(config, seed, replica)
         self._budget = config.budget or Budget(limit=_ENDLESS)
         self._spending = self._budget.init()
+        self._overrides = Overrides()
         self._changes: list[StageChange] = []
+        self._promoted, self._doubt = 0, 0.0
         self._now: float | None = None
         self._lock = threading.RLock()
 
@@ -106,6 +101,27 @@ class ColdStartAllocator:
         return tuple(self._changes)
 
     @property
+    def promotions(self) -> int:
+        """Number of promotions so far."""
+        return self._promoted
+
+    @property
+    def expected_false_promotions(self) -> float:
+        """How many of the promotions are expected to be of rooms below a bar: the sum of 1 - P at promotion."""
+        return self._doubt
+
+    @property
+    def rules(self) -> Rules:
+        """The rules in force; those of version "config" are the configuration's own bars."""
+        return self._registry.rules.in_force
+
+    @property
+    def overrides(self) -> tuple[Override, ...]:
+        """Operators' orders that hold."""
+        with self._lock:
+            return tuple(self._overrides.active.values())
+
+    @property
     def _rooms(self) -> Rooms:
         return self._registry.rooms
 
@@ -116,8 +132,8 @@ class ColdStartAllocator:
         room: Any,
         *,
         now: float,
-        bucket: str = "",
-        tier: str = "B",
+        bucket: Any = "",
+        tier: Any = "B",
         content_score: Any = 0.0,
         creator_score: Any = 0.0,
     ) -> None:
@@ -126,13 +142,13 @@ class ColdStartAllocator:
         Parameters
         ----------
         room
-            A new id, or a sequence of them.
+            A new id, or a sequence of them, [B].
         now
             Seconds; must not decrease.
         bucket
-            Its group, such as category/language/region; kept for reports.
+            Its group, such as category/language/region, by which the rules name it; one for all or one a room.
         tier
-            S, A, B or C; S may be pushed harder.
+            S, A, B or C, one for all or one a room; S may be pushed harder.
         content_score, creator_score
             In [0, 1]; one for all or one a room.
 
@@ -144,12 +160,16 @@ class ColdStartAllocator:
         ids = checked_rooms(room)
         content = checked_shares(content_score, "content_score", len(ids))
         creator = checked_shares(creator_score, "creator_score", len(ids))
-        if tier not in TIERS:
-            raise ValueError(f"tier = {tier!r} is not one of {list(TIERS)}")
-        checked_text(bucket, "bucket")
+        tiers, buckets = checked_each(tier, "tier", len(ids)), checked_each(bucket, "bucket", len(ids))
+        for name in set(tiers):
+            if name not in TIERS:
+                raise ValueError(f"tier = {name!r} is not one of {list(TIERS)}")
+        for name in set(buckets):
+            checked_text(name, "bucket")
+        places = np.array([TIERS.index(name) for name in tiers], np.int64)
         with self._lock:
             now, window = self._checked_now(now)
-            self._registry.open(ids, now, bucket, tier, content, creator)
+            self._registry.open(ids, now, buckets, places, content, creator)
             self._enter(now, window)
 
     def close(self, room: Any, *, now: float, reason: str = "ended") -> None:
@@ -168,8 +188,7 @@ class ColdStartAllocator:
             now, window = self._checked_now(now)
             columns = self._registry.open_columns(ids)
             self._enter(now, window)
-            self._rooms.is_open[columns] = False
-            self._rooms.closed[columns] = now
+            self._registry.close(columns, now)
             for column in columns.tolist():
                 stage = Stage(self._rooms.stage[column]).name
                 self._changes.append(self._registry.change(column, now, stage, "CLOSED", reason))
@@ -194,6 +213,114 @@ class ColdStartAllocator:
                 eligibility.block(blocks, columns, reason)
             self._enter(now, window)
 
+    # operators and rules
+
+    def override(
+        self,
+        room: Any,
+        kind: str,
+        *,
+        now: float,
+        actor: str,
+        reason: str,
+        value: float | None = None,
+        ttl: float = _TTL,
+    ) -> None:
+        """Order something for a room, or for several, for a time; it is recorded (`Plan.overrides`, `overrides`).
+
+        Of several orders for one room the strongest prevails: kill, pin, ban, weight. None serves a room that is
+        stopped, blocked or closed. What is shown by a pin or a weight is charged, and counts as evidence of harm, but
+        nothing else is learnt from it.
+
+        Parameters
+        ----------
+        room
+            Id of an open room, or a sequence of them.
+        kind
+            "kill": nothing more, and a multiplier of 0 at once. "pin": `value` exposures a tick, before all others and
+            whatever the caps. "ban": no further exposures; what is in flight may arrive. "weight": its draws times
+            `value`.
+        now
+            Seconds; must not decrease.
+        actor, reason
+            Who orders it, and why; not empty.
+        value
+            For "pin" a count, for "weight" a factor in [0.001, 1000].
+        ttl
+            Seconds until it ends by itself; four hours by default.
+
+        Raises
+        ------
+        UnknownArmError
+            For a room that is not known (a KeyError).
+        ValueError
+            For anything else that makes no sense. Nothing was ordered.
+        """
+        ids = checked_rooms(room)
+        amount = _checked_value(kind, value)
+        for text, what in ((actor, "actor"), (reason, "reason")):
+            checked_text(text, what)
+            if not text.strip():
+                raise ValueError(f"{what} is empty: an override is recorded with who and why")
+        seconds = checked_float(ttl, "ttl")
+        if not 0.0 < seconds <= 1e9:
+            raise ValueError(f"ttl = {ttl} is not a number of seconds in (0, 1e9]")
+        with self._lock:
+            now, window = self._checked_now(now)
+            self._registry.open_columns(ids)
+            self._enter(now, window)
+            for id in ids:
+                self._overrides.order(Override(id, kind, amount, actor, reason, now, now + seconds))
+
+    def lift(self, room: Any, *, now: float, actor: str, kind: str | None = None) -> None:
+        """End an operator's orders for a room, or for several: those of one kind, or all; none is no error."""
+        ids = checked_rooms(room)
+        checked_text(actor, "actor")
+        if kind is not None and kind not in KINDS:
+            raise ValueError(f"kind = {kind!r} is not one of {list(KINDS)}")
+        with self._lock:
+            now, window = self._checked_now(now)
+            self._registry.rows(ids)
+            self._enter(now, window)
+            self._overrides.end(ids, KINDS if kind is None else [kind], now, actor)
+
+    def use_rules(self, rules: Rules) -> None:
+        """Put a version of the rules into use, from the next tick on and while it is valid; see `roll_back`.
+
+        Rooms are judged by it from then on, on all their evidence; draws start from its populations. Between its times
+        the version that was in use before holds, at last the configuration's own bars.
+
+        Raises
+        ------
+        ValueError
+            For another content under a version that is known. The rules in force stay.
+        """
+        with self._lock:
+            self._registry.rules.use(rules)
+
+    def roll_back(self) -> str:
+        """Take the version that was put into use last out of it, from the next tick on; return its name.
+
+        Raises
+        ------
+        ValueError
+            If there is none but the configuration's own bars.
+        """
+        with self._lock:
+            return self._registry.rules.roll_back()
+
+    def explain(self, room: Any) -> Explanation:
+        """Say where a room stands: stage, distance to the bars, what would change it, why traffic was given or not.
+
+        Raises
+        ------
+        UnknownArmError
+            For a room that is not known (a KeyError).
+        """
+        (id,) = checked_rooms(room)
+        with self._lock:
+            return explain(self._registry, self._overrides, id, self._now)
+
     # evidence
 
     def observe(
@@ -206,21 +333,33 @@ class ColdStartAllocator:
         comments: Any = 0,
         follows: Any = 0,
         negative: Any = 0,
+        watched: Any = 0.0,
+        minutes: Any = 0.0,
+        source: str = "exploration",
     ) -> None:
         """Count what happened in a room, or in several, all or nothing; gates look at it in the next tick.
 
         Parameters
         ----------
         room
-            Id, or a sequence of ids, [B]; the counts are then one for all or [B].
+            Id, or a sequence of ids, [B]; the counts are then one for all or [B]. A room may come several times, as for
+            one entry a viewer.
         at
             Seconds, when it happened: any order, at most ten ticks after the latest `now`.
         exposures
-            Unique viewers from exploration traffic. More than were granted still count, and are charged to the budget.
+            Unique viewers: several impressions of one viewer are one. Without followers, invited viewers and bots. More
+            than were granted still count, and are charged to the budget.
         retained, follows, negative
             How many of the viewers stayed, followed, gave negative feedback.
         comments
             Number of comments.
+        watched
+            Sum over the viewers of the share that each watched, in [0, exposures].
+        minutes
+            Viewer-minutes watched, over which comments are counted.
+        source
+            "exploration", what the allocator granted; or "organic": then only exposures and retained are kept, to be
+            compared with those of exploration (MISMATCHED), and nothing is learnt.
 
         Raises
         ------
@@ -230,33 +369,58 @@ class ColdStartAllocator:
             For negative counts, more viewers with a reaction than viewers, or a bad time. Nothing was counted.
         """
         ids = checked_rooms(room)
-        given = (exposures, retained, comments, follows, negative)
-        counts = np.array([checked_counts(v, name, len(ids)) for name, v in zip(METRICS, given, strict=True)])
-        for metric in (RETAINED, FOLLOWS, NEGATIVE):
-            wrong = np.flatnonzero(counts[metric] > counts[EXPOSURES])
-            if wrong.size:
-                i = int(wrong[0])
-                raise ValueError(
-                    f"{METRICS[metric]} = {counts[metric, i]} of room {ids[i]!r} is more than its exposures, "
-                    f"{counts[EXPOSURES, i]}; nothing was counted"
-                )
+        given = (exposures, retained, comments, follows, negative, watched, minutes)
+        counts = _checked_observation(ids, given)
+        if source not in ("exploration", "organic"):
+            raise ValueError(f"source = {source!r} is neither 'exploration' nor 'organic'; nothing was counted")
         with self._lock:
             checked_at(at, len(ids), self._now, _TICKS_AHEAD * self.config.tick_seconds)
             rows = self._registry.rows(ids)
             columns = columns_of(rows)
-            rooms = self._rooms
-            if counts.sum(dtype=np.float64) + rooms.counts.max(initial=0) > _LARGEST:
+            if counts.sum(dtype=np.float64) + self._rooms.counts.max(initial=0) > _LARGEST:
                 raise ValueError(f"the counts of a room would exceed {_LARGEST}; nothing was counted")
-            for total, new in zip(rooms.counts, counts, strict=True):
-                np.add.at(total, columns, new)
-            weights = np.concatenate([counts[RETAINED], counts[EXPOSURES] - counts[RETAINED]])
-            self.bandit.update_rows(np.tile(rows, 2), np.repeat([1.0, 0.0], rows.size), weight=weights)
-            rooms.is_new[columns] = True
-            touched = np.unique(columns)
-            excess = np.maximum(-rooms.in_flight[touched], 0)
-            rooms.granted[touched] += excess
-            rooms.current[touched] = np.minimum(rooms.current[touched], rooms.in_flight[touched])
-            self._budget.charge(self._spending, int(excess.sum()))
+            if self.config.change_detector is not None and counts[EXPOSURES].sum() > _MOST_AT_ONCE:
+                raise ValueError(f"with a change detector at most {_MOST_AT_ONCE} exposures are observed in one call")
+            if source == "organic":
+                add_rows(self._rooms.organic, columns, counts[[EXPOSURES, RETAINED]])
+                return
+            self._learn(ids, rows, columns, counts, np.broadcast_to(np.asarray(at, np.float64), len(ids)))
+            self._charge_excess(np.unique(columns))
+
+    def _learn(
+        self,
+        ids: list[Any],
+        rows: NDArray[np.int64],
+        columns: NDArray[np.int64],
+        counts: NDArray[np.float64],
+        at: NDArray[np.float64],
+    ) -> None:
+        """Add counts, `[M, B]`, to what rooms have: to all of them, and to what may be learnt from."""
+        overrides = self._overrides
+        self._registry.learn(columns, counts)
+        if overrides.forced:
+            flight = self.config.tick_seconds
+            fair = np.array([not overrides.is_forced(id, t, flight) for id, t in zip(ids, at.tolist(), strict=True)])
+            rows, columns, at = rows[fair], columns[fair], at[fair]
+            counts = np.ascontiguousarray(counts[:, fair])
+        add_rows(self._rooms.learned, columns, counts)
+        outcomes = np.concatenate([counts[RETAINED], counts[EXPOSURES] - counts[RETAINED]])
+        twice, rewards = np.tile(rows, 2), np.repeat([1.0, 0.0], rows.size)
+        if self.config.change_detector is None:
+            self.bandit.update_rows(twice, rewards, weight=outcomes)
+            return
+        each = outcomes.astype(np.int64)  # the detector takes weights for importance, so viewers are told one by one
+        learnt = self.bandit.updates
+        self.bandit.update_rows(np.repeat(twice, each), np.repeat(rewards, each), at=np.repeat(np.tile(at, 2), each))
+        self._registry.start_afresh(learnt)
+
+    def _charge_excess(self, columns: NDArray[np.int64]) -> None:
+        """Charge what distinct rooms were shown beyond their grants."""
+        rooms = self._rooms
+        excess = np.maximum(-rooms.in_flight[columns], 0)
+        rooms.granted[columns] += excess
+        rooms.current[columns] = np.minimum(rooms.current[columns], rooms.in_flight[columns])
+        self._budget.charge(self._spending, int(excess.sum()))
 
     def release(self, room: Any, *, exposures: Any) -> None:
         """Give back exposures that were granted and will never be shown, so that others may have them.
@@ -317,64 +481,129 @@ class ColdStartAllocator:
         with self._lock:
             now, window = self._checked_now(now)
             self._enter(now, window)
-            self._registry.forget(*self._registry.overdue(now))
+            self._forget_overdue(now)
+            self._overrides.expire(now)
             available = min(exposures, self.budget_available)
             ids, handles = self._registry.open_rooms()
             columns = columns_of(handles)
             reasons = np.zeros(self._rooms.stage.size, np.int64)
             if overdue > 0.0:
-                reasons[columns] |= BIT["STALE"]
+                reasons[columns] |= BIT[Reason.STALE]
+            if self._registry.rules.settle(now):
+                self._registry.follow_all_rules()
+                reasons[columns] |= BIT[Reason.RULES_CHANGED]
             self._judge(columns, now, reasons, promotes=overdue <= 0.0)
-            learn_yield(self.config, self._rooms, columns)
+            self._registry.learn_yields(columns)
+            behind = self._rooms.in_flight[columns] > 0
+            reasons[columns[self._is_mismatched(columns)]] |= BIT[Reason.MISMATCHED]
             keep = self._registry.eligibility.allows(self._registry.blocks, columns)
-            reasons[columns[~keep]] |= BIT["BLOCKED"]
-            grants, floor_unmet = self._grant(handles, keep, now, available, reasons, extends=overdue <= 0.0)
-            push(self.config, self._rooms, columns, keep & is_live(self._rooms, columns), fade)
-            reasons[columns[self._rooms.ticks_at_max[columns] >= _TICKS_AT_MAX]] |= BIT["INSUFFICIENT_SUPPLY"]
+            reasons[columns[~keep]] |= BIT[Reason.BLOCKED]
+            grants, floor_unmet, served = self._grant(handles, keep, now, available, reasons, extends=overdue <= 0.0)
+            multipliers = self._registry.push(columns, served & is_live(self._rooms, columns), behind, fade)
+            reasons[columns[is_short(self._registry.paced, self._registry.yields, columns)]] |= BIT[
+                Reason.INSUFFICIENT_SUPPLY
+            ]
+            self._rooms.reasons[columns] = reasons[columns]
             changes, self._changes = tuple(self._changes), []
-            shown = self._plan_columns(columns, grants, reasons)
-            return Plan(self.config, ids, shown, now=now, available=available, floor_unmet=floor_unmet, changes=changes)
+            overrides, self._overrides.news = tuple(self._overrides.news), []
+            return Plan(
+                self.config,
+                self.rules,
+                ids,
+                self._plan_columns(columns, grants, multipliers, reasons),
+                now=now,
+                available=available,
+                floor_unmet=floor_unmet,
+                changes=changes,
+                overrides=overrides,
+            )
+
+    def _forget_overdue(self, now: float) -> None:
+        ids, columns = self._registry.overdue(now)
+        self._registry.forget(ids, columns)
+        self._overrides.forget(ids, now)
+
+    def _is_mismatched(self, columns: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Rooms whose exploration traffic stays far less than their organic one, `[C]`."""
+        shown, stayed = self._rooms.counts[[EXPOSURES, RETAINED]][:, columns]
+        own_shown, own_stayed = self._rooms.organic[:, columns]
+        enough = (shown >= _ENOUGH) & (own_shown >= _ENOUGH)
+        lower: NDArray[np.bool_] = stayed * own_shown < self.config.mismatch_below * own_stayed * shown
+        is_lower: NDArray[np.bool_] = enough & lower
+        return is_lower
 
     def _grant(
         self,
         handles: NDArray[np.int64],
-        keep: NDArray[np.bool_],
+        allowed: NDArray[np.bool_],
         now: float,
         available: int,
         reasons: NDArray[np.int64],
         *,
         extends: bool,
-    ) -> tuple[NDArray[np.int64], int]:
-        """Hand out the tick among the rooms to keep; extend promising ones with what is left; reserve it all."""
+    ) -> tuple[NDArray[np.int64], int, NDArray[np.bool_]]:
+        """Hand out the tick: pins first, then floors and draws, then extensions of what is left; reserve it all.
+
+        Returns
+        -------
+        (grants, unmet, served)
+            Exposures, [C]; demand of the floor that was not met; rooms whose exposures in flight are wanted, [C].
+        """
         rooms, config, bandit = self._rooms, self.config, self.bandit
         columns = columns_of(handles)
-        grants = np.zeros(columns.size, np.int64)
-        grants[keep], floor_unmet = hand_out(config, rooms, bandit, handles[keep], now, available, reasons)
+        orders = self._orders(columns, allowed & is_live(rooms, columns), reasons)
+        grants = orders.pinned(available)
+        keep = allowed & orders.is_free
+        unspent = available - int(grants.sum())
+        weights = self._registry.scales(columns, orders.weights)
+        some = None if weights is None else weights[keep]
+        grants[keep], floor_unmet = hand_out(config, rooms, bandit, handles[keep], now, unspent, reasons, some)
         if self.budget_available <= grants.sum():
-            reasons[columns[keep & (grants == 0) & is_live(rooms, columns)]] |= BIT["BUDGET_SPENT"]
+            reasons[columns[keep & (grants == 0) & is_live(rooms, columns)]] |= BIT[Reason.BUDGET_SPENT]
         unspent = available - int(grants.sum())
         for moved in extend(config, rooms, columns[keep], unspent if extends else 0):
             self._note(moved, now, reasons)
-            reasons[moved.columns] &= ~BIT["CAP_REACHED"]
+            reasons[moved.columns] &= ~BIT[Reason.CAP_REACHED]
             again = np.flatnonzero(np.isin(columns, moved.columns))
-            grants[again] += hand_out(config, rooms, bandit, handles[again], now, unspent, reasons)[0]
+            some = None if weights is None else weights[again]
+            grants[again] += hand_out(config, rooms, bandit, handles[again], now, unspent, reasons, some)[0]
         self._budget.reserve(self._spending, int(grants.sum()))
         rooms.granted[columns] += grants
         rooms.current[columns] += grants
         rooms.granted_at[columns[grants > 0]] = now
-        return grants, floor_unmet
+        return grants, floor_unmet, allowed & ~orders.is_killed
+
+    def _orders(self, columns: NDArray[np.int64], can_serve: NDArray[np.bool_], reasons: NDArray[np.int64]) -> Orders:
+        """Operators' orders as arrays over open rooms; note why."""
+        orders = Orders(columns.size)
+        in_force = self._overrides.in_force()
+        if in_force:
+            position_of = {column: i for i, column in enumerate(columns.tolist())}
+            for column, override in zip(
+                self._registry.columns(list(in_force)).tolist(), in_force.values(), strict=True
+            ):
+                position = position_of.get(column)
+                if position is not None and can_serve[position]:
+                    reasons[column] |= BIT[orders.set(position, override)]
+        return orders
 
     def _plan_columns(
-        self, columns: NDArray[np.int64], grants: NDArray[np.int64], reasons: NDArray[np.int64]
+        self,
+        columns: NDArray[np.int64],
+        grants: NDArray[np.int64],
+        multipliers: NDArray[np.float64],
+        reasons: NDArray[np.int64],
     ) -> Columns:
         rooms = self._rooms
         return Columns(
             seed_quota=rooms.quota[columns],
+            bucket=rooms.bucket[columns],
             stage=rooms.stage[columns],
             exposures=grants,
-            traffic_multiplier=rooms.multiplier[columns],
+            traffic_multiplier=multipliers,
             probability=rooms.probability[columns],
             log_evidence=rooms.log_evidence[columns],
+            evidence_needed=needed_evidence(self.config, rooms.restarts[columns]),
             reasons=reasons[columns],
         )
 
@@ -391,17 +620,18 @@ class ColdStartAllocator:
 
     def _judge(self, columns: NDArray[np.int64], now: float, reasons: NDArray[np.int64], *, promotes: bool) -> None:
         """Run the gates over rooms with new evidence, then move rooms between stages."""
-        rooms = self._rooms
+        rooms, registry = self._rooms, self._registry
         changed = columns[rooms.is_new[columns]]
-        counts = rooms.counts[:, changed]
-        judged = evaluate(self.config, counts[EXPOSURES], counts[RETAINED], counts[NEGATIVE])
-        rooms.probability[changed], rooms.log_evidence[changed] = judged
-        rooms.is_new[changed] = False
+        if changed.size:
+            registry.judge(changed)
         for moved in advance(self.config, rooms, columns, now, promotes=promotes):
             self._note(moved, now, reasons)
 
     def _note(self, moved: Move, now: float, reasons: NDArray[np.int64]) -> None:
         reasons[moved.columns] |= BIT[moved.reason]
+        if moved.reason is Reason.PROMOTED:
+            self._promoted += moved.columns.size
+            self._doubt += float((1.0 - self._rooms.probability[moved.columns]).sum())
         for column in moved.columns.tolist():
             change = self._registry.change(column, now, moved.before.name, moved.after.name, moved.reason)
             self._changes.append(change)
@@ -423,3 +653,35 @@ class ColdStartAllocator:
         """
         allocator: Self = _checkpointing.load(cls, blob)
         return allocator
+
+
+def _checked_value(kind: str, value: float | None) -> float:
+    """The value of an override, by its kind."""
+    if kind not in KINDS:
+        raise ValueError(f"kind = {kind!r} is not one of {list(KINDS)}")
+    if kind in ("kill", "ban"):
+        if value is not None:
+            raise ValueError(f"value = {value!r}: a {kind} has none; leave it out")
+        return 0.0
+    if kind == "pin":
+        return float(checked_int(value, "value, exposures a tick,", 0, 2**40))
+    if value is None or not 1e-3 <= checked_float(value, "value") <= 1e3:
+        raise ValueError(f"value = {value!r} of a weight is not a factor in [0.001, 1000]")
+    return float(value)
+
+
+def _checked_observation(ids: list[Any], given: tuple[Any, ...]) -> NDArray[np.float64]:
+    """Counts of one observation as `[M, B]`."""
+    counts = np.empty((len(METRICS), len(ids)))
+    for row, (name, values) in enumerate(zip(METRICS, given, strict=True)):
+        checked = checked_counts if name in WHOLE else checked_amounts
+        counts[row] = checked(values, name, len(ids))
+    for metric in VIEWERS:
+        wrong = np.flatnonzero(counts[metric] > counts[EXPOSURES])
+        if wrong.size:
+            i = int(wrong[0])
+            raise ValueError(
+                f"{METRICS[metric]} = {counts[metric, i]:g} of room {ids[i]!r} is more than its exposures, "
+                f"{counts[EXPOSURES, i]:g}; nothing was counted"
+            )
+    return counts

@@ -5,11 +5,16 @@ from typing import Annotated, Any, Literal, Self
 from numpy.typing import ArrayLike
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from ...bandits import ChangeDetector
 from ...bandits.models._base import Seconds
 from ...bandits.models.beta import Pseudocount
-from ...constraints import Budget, StopLoss
+from ...constraints import Budget, Proportion, StopLoss
 from ...constraints.evidence.e_processes import Fraction
+from .gates import Gate
+from .harms import Harm
+from .populations import BetaPopulation
 from .thresholds import fit_beta_moments
+from .yields import PacedQuota
 
 Count = Annotated[int, Field(ge=0, lt=2**53)]
 Some = Annotated[int, Field(ge=1, lt=2**53)]
@@ -26,8 +31,9 @@ class ColdStartConfig(BaseModel):
 
     Parameters
     ----------
-    quota_base, quota_content, quota_creator, quota_min, quota_max
-        Seed quota, exposures: `clip(base + content x content_score + creator x creator_score, min, max)`.
+    quota_base, quota_content, quota_creator, quota_tiers, quota_min, quota_max
+        Seed quota, exposures: `clip(base + content x content_score + creator x creator_score + tiers[tier], min, max)`;
+        `quota_tiers` adds to the tiers S, A, B and C.
     seed_deadline
         Seconds after opening at which SEED ends in any case.
     seed_done
@@ -48,10 +54,24 @@ class ColdStartConfig(BaseModel):
     bar, prior, false_promotion
         A room is promoted when `P(rate > bar) >= 1 - false_promotion`, rate ~ Beta(prior + counts). The prior must
         describe the population of newcomers (`fitted`): a flat one promotes falsely in a third of cases.
+    gates
+        Further bars, on other metrics: a room is promoted when it passes all. Rules that are in force
+        (`ColdStartAllocator.use_rules`) take the place of `bar`, `prior` and `gates`.
     demote_below, futile_below
-        `P(rate > bar)` below which SCALE falls back to VERIFY, and VERIFY gives up.
+        Smallest `P(rate > bar)` of the gates below which SCALE falls back to VERIFY, and VERIFY gives up.
+    objective
+        What the draws of rooms are ranked by: "global", the draw; or "bucket_relative", the draw over the bar of the
+        room's bucket, so that the best of each bucket are found, at some cost in the mean.
     stop
-        The stop-loss.
+        The stop-loss of negative feedback.
+    harms
+        Further harms. A room is stopped when the mean evidence of all reaches `1 / stop.alpha`, which is evidence that
+        one of them is there, whatever their dependence.
+    change_detector
+        Notices that a room's retention has changed: its evidence then starts afresh, SCALE falls back to VERIFY, and
+        the stop-loss of a room's k-th start, from 1, asks for `2^k / alpha`. It takes some `32 x window` bytes a room.
+    mismatch_below
+        Retention of exploration traffic over that of organic traffic below which a room is MISMATCHED.
     budget
         Exposures that all rooms together may get; None for what each tick offers.
     tick_seconds
@@ -60,6 +80,8 @@ class ColdStartConfig(BaseModel):
         Traffic multiplier: the first guess, its bounds, and the upper bound of tier S.
     yield_memory
         Share of the evidence on a room's yield (exposures a unit of multiplier) that is kept from tick to tick.
+    multiplier_lag
+        Ticks from a multiplier to the report of what it brought: 1 if all is reported by the next tick.
     flight_seconds
         Time after which a granted exposure that was not reported no longer keeps a room waiting at its cap.
     feedback_window
@@ -76,6 +98,7 @@ class ColdStartConfig(BaseModel):
     quota_base: Count = 100
     quota_content: Count = 200
     quota_creator: Count = 200
+    quota_tiers: tuple[Count, Count, Count, Count] = (0, 0, 0, 0)
     quota_min: Some = 60
     quota_max: Some = 500
     seed_deadline: Seconds = 600.0
@@ -90,9 +113,14 @@ class ColdStartConfig(BaseModel):
     bar: Fraction = 0.30
     prior: tuple[Pseudocount, Pseudocount] = (4.76, 15.24)
     false_promotion: Fraction = 0.10
+    gates: tuple[Gate, ...] = ()
     demote_below: Share = 0.30
     futile_below: Share = 0.02
+    objective: Literal["global", "bucket_relative"] = "global"
     stop: StopLoss = StopLoss()
+    harms: tuple[Harm, ...] = ()
+    change_detector: ChangeDetector | None = None
+    mismatch_below: Share = 0.6
     budget: Budget | None = None
     tick_seconds: Seconds = 60.0
     multiplier_first: Factor = 2.0
@@ -100,6 +128,7 @@ class ColdStartConfig(BaseModel):
     multiplier_max: Factor = 3.0
     multiplier_max_s: Factor = 8.0
     yield_memory: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.7
+    multiplier_lag: Annotated[int, Field(ge=1, le=60)] = 1
     flight_seconds: NonNegative = 180.0
     feedback_window: NonNegative = 600.0
     stale_after: NonNegative = 300.0
@@ -126,11 +155,38 @@ class ColdStartConfig(BaseModel):
             raise ValueError("block_reasons must be 1 to 255 distinct names")
         if self.prior == (1.0, 1.0):
             raise ValueError("the flat prior (1, 1) promotes falsely in a third of cases; fit it with `fitted`")
+        metrics = ["retained", *(gate.metric for gate in self.gates)]
+        if len(set(metrics)) != len(metrics):
+            raise ValueError(f"gates: each metric has one bar, and 'retained' is that of `bar`; got {metrics[1:]}")
         if self.budget is not None:
             plain = Budget(self.budget.resource, limit=self.budget.limit, window=self.budget.window)
             if self.budget != plain or self.budget.limit != int(self.budget.limit):
                 raise ValueError("budget: rooms share one account of whole exposures; give resource, limit and window")
         return self
+
+    @property
+    def paced(self) -> PacedQuota:
+        """How multipliers are paced."""
+        return PacedQuota(
+            lag=self.multiplier_lag,
+            memory=self.yield_memory,
+            multiplier_first=self.multiplier_first,
+            multiplier_min=self.multiplier_min,
+            multiplier_max=self.multiplier_max,
+            multiplier_max_s=self.multiplier_max_s,
+        )
+
+    @property
+    def all_gates(self) -> tuple[Gate, ...]:
+        """The gate of `bar` and `prior`, and the further ones."""
+        a, b = self.prior
+        return (Gate(metric="retained", bar=self.bar, population=BetaPopulation(a=a, b=b)), *self.gates)
+
+    @property
+    def all_harms(self) -> tuple[Harm, ...]:
+        """The harm of `stop`, and the further ones."""
+        proportion = Proportion(limit=self.stop.limit, mixing=self.stop.mixing)
+        return (Harm(metric="negative", evidence=proportion), *self.harms)
 
     @classmethod
     def live(cls, **changes: Any) -> Self:

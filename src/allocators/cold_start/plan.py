@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from ...bandits import UnknownArmError
 from ...bandits._random import ArmId
 from .config import ColdStartConfig
-from .reasons import names_of
+from .overrides import Override
+from .reasons import Reason, names_of
+from .rules import Rules
 from .stages import Stage, StageChange
 
 
@@ -33,7 +35,7 @@ class RoomPlan:
     exposures
         Exposures granted in this tick.
     reason_codes
-        Why, never empty.
+        Why, never empty; each has its `sentence`.
     """
 
     seed_quota: int
@@ -42,18 +44,20 @@ class RoomPlan:
     traffic_multiplier: float
     stage: str
     exposures: int
-    reason_codes: tuple[str, ...]
+    reason_codes: tuple[Reason, ...]
 
 
 class Columns(NamedTuple):
     """A plan's arrays, one entry a room, [R]."""
 
     seed_quota: NDArray[np.int64]
+    bucket: NDArray[np.int64]
     stage: NDArray[np.int64]
     exposures: NDArray[np.int64]
     traffic_multiplier: NDArray[np.float64]
     probability: NDArray[np.float64]
     log_evidence: NDArray[np.float64]
+    evidence_needed: NDArray[np.float64]
     reasons: NDArray[np.int64]
 
 
@@ -72,11 +76,16 @@ class Plan(Mapping[ArmId, RoomPlan]):
         Exposures that the guarantee asked for beyond the floor's share.
     changes
         Changes of stage since the plan before, in their order.
+    overrides
+        Operators' orders made or ended since the plan before, in their order.
+    rules
+        Version of the rules by which rooms were judged.
     """
 
     def __init__(
         self,
         config: ColdStartConfig,
+        rules: Rules,
         rooms: list[ArmId],
         columns: Columns,
         *,
@@ -84,10 +93,13 @@ class Plan(Mapping[ArmId, RoomPlan]):
         available: int,
         floor_unmet: int,
         changes: tuple[StageChange, ...],
+        overrides: tuple[Override, ...],
     ) -> None:
         for array in columns:
             array.flags.writeable = False
         self._config = config
+        self._gates = [bucket.gates for bucket in rules.buckets]
+        self.rules = rules.version
         self._rooms = rooms
         self._columns = columns
         self._position_of: dict[ArmId, int] | None = None
@@ -96,11 +108,13 @@ class Plan(Mapping[ArmId, RoomPlan]):
         self.available = available
         self.floor_unmet = floor_unmet
         self.changes = changes
+        self.overrides = overrides
 
     def columns(self) -> dict[str, Any]:
         """The plan as columns: `room`, a list of ids, and read-only arrays in the same order.
 
-        `stage` holds the numbers of `Stage`, `reasons` bits in the order of `REASONS`, `log_evidence` ln E.
+        `stage` holds the numbers of `Stage`, `reasons` bits in the order of `Reason`, `log_evidence` ln E, `bucket` the
+        place in the rules.
         """
         return {"room": list(self._rooms), **self._columns._asdict()}
 
@@ -122,12 +136,15 @@ class Plan(Mapping[ArmId, RoomPlan]):
                 f"room {room!r} is not in this plan, which holds the {len(self)} rooms open at its tick"
             )
         config, columns = self._config, self._columns
+        gates = self._gates[columns.bucket[i]]
         return RoomPlan(
             seed_quota=int(columns.seed_quota[i]),
             scale_policy={
                 "rule": "posterior",
                 "metric": "retained",
-                "bar": config.bar,
+                "bar": gates[0].bar,
+                "bars": {gate.metric: gate.bar for gate in gates},
+                "rules": self.rules,
                 "probability": float(columns.probability[i]),
                 "needed": 1.0 - config.false_promotion,
                 "demote_below": config.demote_below,
@@ -138,7 +155,8 @@ class Plan(Mapping[ArmId, RoomPlan]):
                 "rule": "e-process",
                 "metric": config.stop.metric,
                 "limit": config.stop.limit,
-                "evidence_needed": config.stop.needed,
+                "metrics": [harm.metric for harm in config.all_harms],
+                "evidence_needed": float(columns.evidence_needed[i]),
                 "evidence": evidence(float(columns.log_evidence[i])),
             },
             traffic_multiplier=float(columns.traffic_multiplier[i]),

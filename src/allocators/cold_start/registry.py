@@ -10,10 +10,16 @@ from ...bandits._random import ArmId
 from ...bandits._table import Handles, columns_of
 from ...constraints import Eligibility
 from ...constraints.base import grown as grown_state
+from ...constraints.evidence._mixtures import add_rows
 from .config import ColdStartConfig
-from .pacing import first_yield
+from .harms import HarmTable, mean_evidence
+from .metrics import EXPOSURES, METRICS, RETAINED, WHOLE
 from .plan import evidence
-from .stages import METRICS, Rooms, StageChange, grown, new_rooms
+from .populations import moment_beta
+from .rulebook import Rulebook
+from .stages import TIERS, Rooms, StageChange, grown, new_rooms
+from .yields import Yields, first, learn, new_yields, push
+from .yields import grown as grown_yields
 
 Columns = NDArray[np.int64]
 _SPARE = 16
@@ -27,16 +33,23 @@ class Registry:
 
     def __init__(self, config: ColdStartConfig, seed: int, replica: str) -> None:
         self.config = config
-        self.bandit = Bandit(Thompson(model=Beta(prior=config.prior)), seed=seed, replica=replica)
-        self.rooms: Rooms = new_rooms(_SPARE)
+        policy = Thompson(model=Beta(prior=config.prior))
+        self.bandit = Bandit(policy, seed=seed, replica=replica, change_detector=config.change_detector)
+        self.harms = HarmTable.of(config.all_harms)
+        self.rules = Rulebook(config)
+        self.rooms: Rooms = new_rooms(_SPARE, self.harms.size)
+        self.paced = config.paced
+        self.yields: Yields = new_yields(_SPARE, self.paced.lag)
         self.eligibility = Eligibility(reasons=config.block_reasons)
         self.blocks = self.eligibility.init(_SPARE)
         self.buckets: dict[ArmId, str] = {}
         self.room_at: dict[int, ArmId] = {}  # by column
+        self._open: tuple[list[ArmId], Handles] | None = None  # as long as no room comes or goes
 
     def grow(self, capacity: int) -> None:
         """Make room for more columns."""
         self.rooms = grown(self.rooms, capacity)
+        self.yields = grown_yields(self.yields, capacity)
         self.blocks = grown_state(self.eligibility, self.blocks, capacity)
 
     def rows(self, ids: Sequence[ArmId]) -> Handles:
@@ -74,12 +87,12 @@ class Registry:
         self,
         ids: Sequence[ArmId],
         now: float,
-        bucket: str,
-        tier: str,
+        buckets: Sequence[str],
+        tiers: Columns,
         content: NDArray[np.float64],
         creator: NDArray[np.float64],
     ) -> None:
-        """Let new rooms in."""
+        """Let new rooms in, `[B]` of each."""
         for id in ids:
             if id in self.buckets:
                 raise ValueError(f"room {id!r} is already known; nothing was opened")
@@ -95,23 +108,111 @@ class Registry:
         for array in rooms:
             array[..., columns] = 0
         quota = config.quota_base + config.quota_content * content + config.quota_creator * creator
+        quota += np.array(config.quota_tiers)[tiers]
         rooms.quota[columns] = np.clip(np.round(quota), config.quota_min, config.quota_max)
-        rooms.tier_s[columns] = tier == "S"
+        rooms.tier[columns] = tiers
         rooms.is_open[columns] = rooms.is_new[columns] = True
         rooms.opened[columns] = now
         rooms.closed[columns] = np.inf
         rooms.granted_at[columns] = -np.inf
-        rooms.yielded[columns], rooms.pushed[columns] = first_yield(config, rooms.quota[columns])
+        first(self.paced, self.yields, columns, rooms.quota[columns], config.seed_deadline / config.tick_seconds)
         self.eligibility.unblock(self.blocks, columns)
-        self.buckets.update(dict.fromkeys(ids, bucket))
+        self.buckets.update(zip(ids, buckets, strict=True))
         self.room_at.update(zip(columns.tolist(), ids, strict=True))
+        self._open = None
+        self._follow_rules(ids, columns, self.config.prior)
+
+    def _follow_rules(self, ids: Sequence[ArmId], columns: Columns, present: tuple[float, float] | None) -> None:
+        """Give rooms their place in the rules in force, and the prior that their bucket has there."""
+        if not ids:
+            return
+        index_of = {bucket: self.rules.index(bucket) for bucket in set(map(self.buckets.__getitem__, ids))}
+        places = np.array([index_of[self.buckets[id]] for id in ids], np.int64)
+        self.rooms.bucket[columns] = places
+        self.rooms.is_new[columns] = True
+        for place in np.unique(places).tolist():
+            a, b = moment_beta(self.rules.gates_of(place)[0].population)
+            if (a, b) == present:
+                continue
+            some = [ids[i] for i in np.flatnonzero(places == place).tolist()]
+            self.bandit.warm_start(some, mean=a / (a + b), strength=a + b)
+
+    def follow_all_rules(self) -> None:
+        """Give all rooms their place in the rules that have come into force."""
+        ids = self.bandit.arms
+        self._follow_rules(ids, self.columns(ids), None)
+
+    def judge(self, columns: Columns) -> None:
+        """Evaluate gates and harms of rooms."""
+        rooms, rules = self.rooms, self.rules
+        learned, places = rooms.learned[:, columns], rooms.bucket[columns]
+        lowest = np.ones(columns.size)
+        for table, events, exposure in zip(rules.tables, rules.events, rules.exposures, strict=True):
+            np.minimum(lowest, table.judge(learned[events], learned[exposure], places)[0], out=lowest)
+        rooms.probability[columns] = lowest
+        rooms.log_evidence[columns] = mean_evidence(self.harms.log_evidence(rooms.proofs[:, columns]))
+        rooms.is_new[columns] = False
+
+    def learn(self, columns: Columns, counts: NDArray[np.float64]) -> None:
+        """Add counts, `[M, B]`, to all that rooms were observed to do, and to the evidence of harm."""
+        add_rows(self.rooms.counts, columns, counts)
+        add_rows(self.rooms.proofs, columns, self.harms.gather(counts))
+        self.rooms.is_new[columns] = True
+
+    def start_afresh(self, event: int) -> None:
+        """Restart the evidence of the rooms that the bandit has restarted after an event: it kept what came since."""
+        changed = [change.arm for change in self.bandit.changes if change.event > event]
+        if not changed:
+            return
+        ids = list(dict.fromkeys(changed))
+        columns = self.columns(ids)
+        means, weights, _ = self.bandit.evidence(ids)
+        rooms = self.rooms
+        rooms.learned[:, columns] = 0.0
+        rooms.learned[EXPOSURES, columns] = np.round(weights)
+        rooms.learned[RETAINED, columns] = np.round(means * weights)
+        rooms.proofs[:, columns] = 0.0
+        rooms.restarts[columns] += 1
+        rooms.is_changed[columns] = True
+
+    def scales(self, columns: Columns, weights: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
+        """What draws are multiplied with before they are ranked, `[C]`; None for nothing."""
+        if self.config.objective == "global":
+            return weights
+        relative = (1.0 / np.array(self.rules.bars))[self.rooms.bucket[columns]]
+        return relative if weights is None else relative * weights
+
+    def learn_yields(self, columns: Columns) -> None:
+        """Learn what the last multipliers brought to rooms."""
+        learn(self.paced, self.yields, columns, self.rooms.observed[columns])
+
+    def push(
+        self, columns: Columns, served: NDArray[np.bool_], behind: NDArray[np.bool_], fade: float
+    ) -> NDArray[np.float64]:
+        """Set the multipliers that will bring what is granted, `[C]`; 0 for rooms that are not to be served.
+
+        `behind` says to whom not all came that was granted before this tick.
+        `fade` is the share that is left of their distance from 1, the host's own ranking, where the fleet is out of
+        touch.
+        """
+        highest = self.paced.highest(self.rooms.tier[columns] == TIERS.index("S"))
+        target = self.rooms.granted[columns]
+        return push(self.paced, self.yields, columns, target, served=served, behind=behind, highest=highest, fade=fade)
+
+    def close(self, columns: Columns, now: float) -> None:
+        """Let rooms go."""
+        self.rooms.is_open[columns] = False
+        self.rooms.closed[columns] = now
+        self._open = None
 
     def open_rooms(self) -> tuple[list[ArmId], Handles]:
-        """Ids and rows of the open rooms, in the order in which they came."""
-        ids = self.bandit.arms
-        handles = self.bandit.rows(ids)
-        keep = self.rooms.is_open[columns_of(handles)]
-        return [id for id, kept in zip(ids, keep.tolist(), strict=True) if kept], handles[keep]
+        """Ids and rows of the open rooms, in the order in which they came; not to be changed."""
+        if self._open is None:
+            ids = self.bandit.arms
+            handles = self.bandit.rows(ids)
+            keep = self.rooms.is_open[columns_of(handles)]
+            self._open = [id for id, kept in zip(ids, keep.tolist(), strict=True) if kept], handles[keep]
+        return self._open
 
     def overdue(self, now: float) -> tuple[list[ArmId], Columns]:
         """Closed rooms whose time for feedback is over."""
@@ -129,8 +230,14 @@ class Registry:
     def change(self, column: int, now: float, before: str, after: str, reason: str) -> StageChange:
         """Record of a change of one room's stage, with its counts."""
         rooms = self.rooms
-        counts = dict(zip(METRICS, rooms.counts[:, column].tolist(), strict=True))
+        counts = counts_of(rooms, column)
         proof = evidence(float(rooms.log_evidence[column]))
         return StageChange(
             self.room_at[column], now, before, after, reason, counts, float(rooms.probability[column]), proof
         )
+
+
+def counts_of(rooms: Rooms, column: int) -> dict[str, int | float]:
+    """Counts of one room by metric; those of whole numbers as such."""
+    values = zip(METRICS, rooms.counts[:, column].tolist(), strict=True)
+    return {name: int(value) if name in WHOLE else value for name, value in values}

@@ -1,6 +1,5 @@
 """Stages of a room, the columns in which rooms are kept, and the rules by which a room changes its stage."""
 
-import math
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, NamedTuple
@@ -10,10 +9,10 @@ from numpy.typing import NDArray
 
 from ...bandits._random import ArmId
 from .config import ColdStartConfig
-from .reasons import BIT
+from .metrics import EXPOSURES, METRICS
+from .reasons import BIT, Reason
 
-METRICS = ("exposures", "retained", "comments", "follows", "negative")
-EXPOSURES, RETAINED, COMMENTS, FOLLOWS, NEGATIVE = range(5)
+TIERS = ("S", "A", "B", "C")
 
 
 class Stage(IntEnum):
@@ -29,66 +28,81 @@ class Stage(IntEnum):
 class Rooms(NamedTuple):
     """State of K rooms; the column of a room is that of its arm.
 
-    counts: int64 `[5, K]`, METRICS as observed.
+    counts: float64 `[M, K]` METRICS as observed, all of them.
+    learned: float64 `[M, K]` those that the gates judge: since the last change, and not under a pin or weight.
+    proofs: float64 `[R, K]` what the harms are judged by (`HarmTable`), since the last change.
+    organic: float64 `[2, K]` exposures and retained of organic traffic.
     granted: int64 `[K]` exposures handed out and not released; never less than those observed.
     current: int64 `[K]` exposures in flight that were granted in the budget's current window.
     quota: int64 `[K]` seed quota.
     extra: int64 `[K]` exposures by which the cap of VERIFY was raised.
     stage: int64 `[K]` Stage.
     why: int64 `[K]` bit of the reason for which the room is in its stage (`reasons.BIT`), 0 at first.
-    tier_s: bool `[K]` whether the tier is S.
+    reasons: int64 `[K]` bits of the last plan's reasons.
+    tier: int64 `[K]` place in TIERS.
+    bucket: int64 `[K]` place in the rules in force.
+    restarts: int64 `[K]` how often its evidence was started afresh.
     is_open: bool `[K]`; False for closed rooms and for columns without a room.
     is_new: bool `[K]` whether there is evidence that the gates have not seen.
+    is_changed: bool `[K]` whether its evidence was started afresh since the last tick.
     opened, closed, granted_at: float64 `[K]` seconds; closed is infinite while open, granted_at -inf before.
-    probability, log_evidence: float64 `[K]` what the gates said last.
-    yielded, pushed, multiplier: float64 `[K]` pacing: exposures, multipliers behind them, the last multiplier.
-    seen, ticks_at_max: int64 `[K]` pacing: exposures at the last tick, consecutive ticks at the upper bound.
+    probability: float64 `[K]` smallest `P(rate > bar)` of the gates, as they said last.
+    log_evidence: float64 `[K]` ln of the mean evidence of the harms.
     """
 
-    counts: NDArray[np.int64]
+    counts: NDArray[np.float64]
+    learned: NDArray[np.float64]
+    proofs: NDArray[np.float64]
+    organic: NDArray[np.float64]
     granted: NDArray[np.int64]
     current: NDArray[np.int64]
     quota: NDArray[np.int64]
     extra: NDArray[np.int64]
     stage: NDArray[np.int64]
     why: NDArray[np.int64]
-    tier_s: NDArray[np.bool_]
+    reasons: NDArray[np.int64]
+    tier: NDArray[np.int64]
+    bucket: NDArray[np.int64]
+    restarts: NDArray[np.int64]
     is_open: NDArray[np.bool_]
     is_new: NDArray[np.bool_]
+    is_changed: NDArray[np.bool_]
     opened: NDArray[np.float64]
     closed: NDArray[np.float64]
     granted_at: NDArray[np.float64]
     probability: NDArray[np.float64]
     log_evidence: NDArray[np.float64]
-    yielded: NDArray[np.float64]
-    pushed: NDArray[np.float64]
-    multiplier: NDArray[np.float64]
-    seen: NDArray[np.int64]
-    ticks_at_max: NDArray[np.int64]
+
+    @property
+    def observed(self) -> NDArray[np.int64]:
+        """Exposures observed, `[K]`."""
+        observed: NDArray[np.int64] = self.counts[EXPOSURES].astype(np.int64)
+        return observed
 
     @property
     def in_flight(self) -> NDArray[np.int64]:
         """Exposures granted and neither observed nor released, `[K]`."""
-        in_flight: NDArray[np.int64] = self.granted - self.counts[EXPOSURES]
+        in_flight: NDArray[np.int64] = self.granted - self.observed
         return in_flight
 
 
-_BOOLS = {"tier_s", "is_open", "is_new"}
-_FLOATS = {"opened", "closed", "granted_at", "probability", "log_evidence", "yielded", "pushed", "multiplier"}
+_BOOLS = {"is_open", "is_new", "is_changed"}
+_FLOATS = {"opened", "closed", "granted_at", "probability", "log_evidence"}
 
 
-def new_rooms(capacity: int) -> Rooms:
-    """Make columns without rooms."""
+def new_rooms(capacity: int, proofs: int) -> Rooms:
+    """Make columns without rooms, with so many rows of proofs."""
+    rows = {"counts": len(METRICS), "learned": len(METRICS), "proofs": proofs, "organic": 2}
     arrays: dict[str, Any] = {}
     for name in Rooms._fields:
-        dtype = np.bool_ if name in _BOOLS else np.float64 if name in _FLOATS else np.int64
-        arrays[name] = np.zeros((len(METRICS), capacity) if name == "counts" else capacity, dtype)
+        dtype = np.bool_ if name in _BOOLS else np.float64 if name in _FLOATS or name in rows else np.int64
+        arrays[name] = np.zeros((rows[name], capacity) if name in rows else capacity, dtype)
     return Rooms(**arrays)
 
 
 def grown(rooms: Rooms, capacity: int) -> Rooms:
     """Copy into larger columns."""
-    larger = new_rooms(capacity)
+    larger = new_rooms(capacity, rooms.proofs.shape[0])
     for old, new in zip(rooms, larger, strict=True):
         new[..., : old.shape[-1]] = old
     return larger
@@ -107,13 +121,14 @@ class StageChange:
     before, after
         Names of the stages.
     reason
-        SEED_DONE, LOW_SUPPLY, PROMOTED, DEMOTED, FUTILE, CAP_REACHED, EXTENDED or STOP_LOSS; for CLOSED the host's.
+        SEED_DONE, LOW_SUPPLY, PROMOTED, DEMOTED, CHANGED, FUTILE, CAP_REACHED, EXTENDED or STOP_LOSS; for CLOSED the
+        host's.
     counts
         The room's counts, by metric.
     probability
-        `P(rate > bar)`.
+        Smallest `P(rate > bar)` of the gates.
     evidence
-        E of the stop-loss.
+        Mean E of the harms.
     """
 
     room: ArmId
@@ -121,7 +136,7 @@ class StageChange:
     before: str
     after: str
     reason: str
-    counts: dict[str, int]
+    counts: dict[str, int | float]
     probability: float
     evidence: float
 
@@ -132,7 +147,7 @@ class Move(NamedTuple):
     columns: NDArray[np.int64]
     before: Stage
     after: Stage
-    reason: str
+    reason: Reason
 
 
 def advance(
@@ -143,28 +158,34 @@ def advance(
     Stops come first and are final. Then demotions, the end of SEED, promotions and the ends of VERIFY and SCALE.
     """
     moves: list[Move] = []
+    stage = rooms.stage[columns]
 
-    def move(which: NDArray[np.bool_], before: Stage, after: Stage, reason: str) -> None:
-        chosen = columns[which & (rooms.stage[columns] == before)]
-        if chosen.size:
+    def move(which: NDArray[np.bool_], before: Stage, after: Stage, reason: Reason) -> None:
+        places = np.flatnonzero(which & (stage == before))
+        if places.size:
+            stage[places] = after
+            chosen = columns[places]
             rooms.stage[chosen] = after
             rooms.why[chosen] = BIT[reason]
             moves.append(Move(chosen, before, after, reason))
 
     probability = rooms.probability[columns]
     seen = rooms.counts[EXPOSURES, columns]
-    fires = rooms.log_evidence[columns] >= math.log(config.stop.needed)
-    for stage in (Stage.SEED, Stage.VERIFY, Stage.SCALE, Stage.EXHAUSTED):
-        move(fires, stage, Stage.STOPPED, "STOP_LOSS")
-    move(probability < config.demote_below, Stage.SCALE, Stage.VERIFY, "DEMOTED")
-    move(seen >= config.seed_done * rooms.quota[columns], Stage.SEED, Stage.VERIFY, "SEED_DONE")
-    move(now >= rooms.opened[columns] + config.seed_deadline, Stage.SEED, Stage.VERIFY, "LOW_SUPPLY")
+    fires = rooms.log_evidence[columns] >= np.log(needed_evidence(config, rooms.restarts[columns]))
+    for before in (Stage.SEED, Stage.VERIFY, Stage.SCALE, Stage.EXHAUSTED):
+        move(fires, before, Stage.STOPPED, Reason.STOP_LOSS)
+    move(rooms.is_changed[columns], Stage.SCALE, Stage.VERIFY, Reason.CHANGED)
+    move(probability < config.demote_below, Stage.SCALE, Stage.VERIFY, Reason.DEMOTED)
+    move(seen >= config.seed_done * rooms.quota[columns], Stage.SEED, Stage.VERIFY, Reason.SEED_DONE)
+    move(now >= rooms.opened[columns] + config.seed_deadline, Stage.SEED, Stage.VERIFY, Reason.LOW_SUPPLY)
     if promotes:
-        move(probability >= 1.0 - config.false_promotion, Stage.VERIFY, Stage.SCALE, "PROMOTED")
-    move(probability < config.futile_below, Stage.VERIFY, Stage.EXHAUSTED, "FUTILE")
-    landed = (rooms.in_flight[columns] == 0) | (now >= rooms.granted_at[columns] + config.flight_seconds)
-    for stage in (Stage.VERIFY, Stage.SCALE):
-        move((caps(config, rooms, columns) == 0) & landed, stage, Stage.EXHAUSTED, "CAP_REACHED")
+        move(probability >= 1.0 - config.false_promotion, Stage.VERIFY, Stage.SCALE, Reason.PROMOTED)
+    move(probability < config.futile_below, Stage.VERIFY, Stage.EXHAUSTED, Reason.FUTILE)
+    landed = (rooms.granted[columns] == seen) | (now >= rooms.granted_at[columns] + config.flight_seconds)
+    has_ended = (caps(config, rooms, columns) == 0) & landed
+    for before in (Stage.VERIFY, Stage.SCALE):
+        move(has_ended, before, Stage.EXHAUSTED, Reason.CAP_REACHED)
+    rooms.is_changed[columns] = False
     return moves
 
 
@@ -176,7 +197,7 @@ def extend(config: ColdStartConfig, rooms: Rooms, columns: NDArray[np.int64], un
     if unspent <= 0 or config.extension == 0:
         return []
     highest = _scale_cap(config)
-    at_cap = (rooms.stage[columns] == Stage.EXHAUSTED) & (rooms.why[columns] == BIT["CAP_REACHED"])
+    at_cap = (rooms.stage[columns] == Stage.EXHAUSTED) & (rooms.why[columns] == BIT[Reason.CAP_REACHED])
     at_cap &= rooms.granted[columns] < highest
     promising = columns[at_cap & (rooms.probability[columns] >= config.demote_below)]
     order = np.argsort(-rooms.probability[promising], kind="stable")
@@ -185,8 +206,18 @@ def extend(config: ColdStartConfig, rooms: Rooms, columns: NDArray[np.int64], un
         return []
     rooms.extra[chosen] = np.minimum(rooms.granted[chosen] + config.extension, highest) - config.verify_cap
     rooms.stage[chosen] = Stage.VERIFY
-    rooms.why[chosen] = BIT["EXTENDED"]
-    return [Move(chosen, Stage.EXHAUSTED, Stage.VERIFY, "EXTENDED")]
+    rooms.why[chosen] = BIT[Reason.EXTENDED]
+    return [Move(chosen, Stage.EXHAUSTED, Stage.VERIFY, Reason.EXTENDED)]
+
+
+def needed_evidence(config: ColdStartConfig, restarts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Evidence at which rooms are stopped, by how often theirs was started afresh, `[C]`.
+
+    1 / alpha; where evidence may start afresh, the k-th start, from 1, has alpha / 2^k: together they have alpha.
+    """
+    starts = np.zeros(restarts.size) if config.change_detector is None else np.minimum(restarts + 1.0, 900.0)
+    needed: NDArray[np.float64] = config.stop.needed * np.exp2(starts)
+    return needed
 
 
 def is_live(rooms: Rooms, columns: NDArray[np.int64]) -> NDArray[np.bool_]:
