@@ -48,6 +48,7 @@ def register(commands: Any) -> None:
         help="a gate beside that of retained viewers; may be repeated",
     )
     parser.add_argument("--bar", choices=("quantile", "renewal"), default="quantile", help="default: quantile")
+    parser.add_argument("--population", choices=("smooth", "likeliest"), default="smooth", help="default: smooth")
     for name, kind, text in (
         ("quantile", float, "share of the rooms below the bar"),
         ("seed-length", float, "for renewal: exposures of a room's seeding"),
@@ -62,7 +63,8 @@ def register(commands: Any) -> None:
         ("widest", float, "share of the bar above which its interval is INSUFFICIENT"),
     ):
         default = getattr(_DEFAULTS, name.replace("-", "_"))
-        parser.add_argument(f"--{name}", type=kind, default=default, metavar="N", help=f"{text}; default: {default:g}")
+        shown = "50, and 500 for renewal" if default is None else f"{default:g}"
+        parser.add_argument(f"--{name}", type=kind, default=default, metavar="N", help=f"{text}; default: {shown}")
     parser.add_argument("--version", help="name of the rules; default: the log's name and digest")
     parser.add_argument("--valid-from", metavar="TIME", help="seconds or ISO 8601 from which the rules may be in force")
     parser.add_argument("--valid-until", metavar="TIME", help="seconds or ISO 8601 at which they no longer may")

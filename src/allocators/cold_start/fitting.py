@@ -23,6 +23,7 @@ Ints = NDArray[np.int64]
 Progress = Callable[[int, int], None]
 
 _GRID = 199
+_STEPS = 300  # of EM towards the population of a gate: 20 still show the Beta they begin with
 
 
 class _Task(NamedTuple):
@@ -55,7 +56,8 @@ def fit_rules(
 ) -> tuple[Rules, list[Finding]]:
     """Fit populations and bars of every bucket, and of all that stand above one.
 
-    A bucket's population is the likeliest one (`fit_npmle`), mixed with its parent's; its bar and the bar's interval
+    A bucket's population is moved by EM from a Beta (or Gamma) distribution towards the likeliest one (`fit_npmle`),
+    and mixed with its parent's; its bar and the bar's interval
     come from its own rooms alone, smoothed (`bars.py`): drawn to the parent they would miss the bucket's true bar.
     An INSUFFICIENT bucket takes its parent's gate.
 
@@ -152,14 +154,12 @@ def _run(jobs: Iterable[tuple[_Task, Floats, Fitting]], n_jobs: int) -> Iterator
 def _fit(task: _Task, support: Floats, fitting: Fitting) -> _Fit:
     """Fit the population of one bucket on the common grid, its bar and the bar's interval."""
     rates = task.metric == "comments"
-    cell, x, y = tally(task.events, task.exposure)
-    shares = np.bincount(cell) / cell.size
-    weights, _ = solve(likelihoods(x, y, support, rates), shares)
-    rooms, creators = cell.size, int(task.creators.max()) + 1
+    weights = _population(task, support, fitting, rates)
+    rooms, creators = task.events.size, int(task.creators.max()) + 1
     if rooms < fitting.least_rooms:
         return _Fit(weights, None, None, f"{rooms:,} rooms, fewer than {fitting.least_rooms:,}")
-    if creators < fitting.least_creators:
-        return _Fit(weights, None, None, f"{creators:,} creators, fewer than {fitting.least_creators:,}")
+    if creators < fitting.needed_creators:
+        return _Fit(weights, None, None, f"{creators:,} creators, fewer than {fitting.needed_creators:,}")
     key = base_key(fitting.seed, f"{task.metric}:{task.bucket}", 0)
     smooth = smooth_populations(
         task.events, task.exposure, task.creators, key=key, resamples=fitting.resamples, rates=rates
@@ -172,6 +172,16 @@ def _fit(task: _Task, support: Floats, fitting: Fitting) -> _Fit:
     width = (high - low) / bars[0]
     why = f"the interval is {width:.0%} of the bar wide, more than {fitting.widest:.0%}"
     return _Fit(weights, float(bars[0]), (low, high), why if width > fitting.widest else "")
+
+
+def _population(task: _Task, support: Floats, fitting: Fitting, rates: bool) -> Floats:
+    """Weights of the common grid's rates in one bucket, `[J]`."""
+    if fitting.population == "smooth":
+        counts = task.events, task.exposure, task.creators
+        smooth = smooth_populations(*counts, key=0, resamples=0, rates=rates, steps=_STEPS, support=support)
+        return smooth.weights[:, 0]
+    cell, x, y = tally(task.events, task.exposure)
+    return solve(likelihoods(x, y, support, rates), np.bincount(cell) / cell.size)[0]
 
 
 def _findings(tasks: list[_Task], fits: dict[tuple[str, str], _Fit]) -> list[Finding]:
