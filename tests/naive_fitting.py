@@ -57,6 +57,4 @@ def dersimonian_laird(values, variances):
     tau2 = max(0.0, (q - (len(values) - 1)) / (sum(w) - sum(a * a for a in w) / sum(w)))
     w = [1.0 / (v + tau2) for v in variances]
     mean = sum(a * b for a, b in zip(w, values, strict=True)) / sum(w)
-    return tau2, [
-        (tau2 * y + v * mean) / (tau2 + v) for y, v in zip(values, variances, strict=True)
-    ]
+    return tau2, [(tau2 * y + v * mean) / (tau2 + v) for y, v in zip(values, variances, strict=True)]

@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from .. import __version__
 from ..allocators.cold_start import Finding, Fitting, History, InsufficientError, Rules, fit_rules, write_rules
 from .history import HistoryColumns, HistoryLog, read_history
 from .logs import digest, time_of
@@ -133,7 +134,7 @@ def _fit(
             fitting=fitting,
             valid_from=window[0],
             valid_until=window[1],
-            made_from={"log": options.log.name, "digest": key, "source": options.source},
+            made_from={"log": options.log.name, "digest": key, "source": options.source, "seedbed": __version__},
             n_jobs=options.jobs,
             progress=lambda done, total: progress.update(task, completed=done, total=total),
         )
@@ -199,14 +200,15 @@ def _show(console: Console, findings: Sequence[Finding], fitting: Fitting) -> No
             if finding.metric == metric:
                 table.add_row(*_row(finding))
         console.print(table)
+        for finding in findings:
+            if finding.metric == metric and finding.flag:
+                taken = f"; takes the gate of {finding.taken_from or 'all rooms'}" if finding.bucket else ""
+                line = f"{finding.bucket or 'all rooms'}: {finding.why}{taken}"
+                console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def _row(finding: Finding) -> tuple[str, ...]:
     interval = "-" if finding.low is None else f"{_rate(finding, finding.low)} - {_rate(finding, finding.high)}"
-    flag = ""
-    if finding.flag:
-        taken = f"; takes that of {finding.taken_from or 'all rooms'}" if finding.bucket else ""
-        flag = f"{finding.flag}: {finding.why}{taken}"
     return (
         escape(finding.bucket) or "all rooms",
         f"{finding.rooms:,}",
@@ -215,7 +217,7 @@ def _row(finding: Finding) -> tuple[str, ...]:
         _rate(finding, finding.shrunk_mean),
         _rate(finding, finding.bar),
         interval,
-        escape(flag),
+        finding.flag,
     )
 
 

@@ -85,7 +85,7 @@ def test_quantiles_are_linear_within_a_cell():
 
 def test_the_quantile_of_the_smooth_moves_little_with_one_room():
     """Atoms would jump by the distance of two of them; here, by about 1 / (rooms x density)."""
-    x, n, creators = rooms(3, 200)
+    x, n, _ = rooms(3, 200)
     bars = []
     for i in range(40):
         kept = np.arange(x.size) != i

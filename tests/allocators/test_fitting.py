@@ -73,7 +73,9 @@ def test_a_bucket_of_too_few_rooms_takes_its_parents_gate():
     ],
 )
 def test_without_enough_in_all_there_are_no_rules(change, why):
-    with pytest.raises(InsufficientError, match=f"do not carry a bar for retained: .*{why}; no rules were made") as caught:
+    with pytest.raises(
+        InsufficientError, match=f"do not carry a bar for retained: .*{why}; no rules were made"
+    ) as caught:
         fit_rules(HISTORY, version="v1", fitting=FEW.model_copy(update=change))
     assert caught.value.findings[0].flag == "INSUFFICIENT"
 
@@ -168,14 +170,16 @@ def test_the_rules_say_what_they_were_made_from(tmp_path):
 
 def test_rooms_of_few_exposures_are_left_out():
     n = np.array([*HISTORY.exposures, 5.0, 19.0])
-    more = History([*HISTORY.creators, 1, 2], [*HISTORY.buckets, "b", "new"], n, np.append(HISTORY.retained, [5.0, 19.0]))
+    more = History(
+        [*HISTORY.creators, 1, 2], [*HISTORY.buckets, "b", "new"], n, np.append(HISTORY.retained, [5.0, 19.0])
+    )
     assert fit_rules(more, version="v", fitting=FEW)[1] == fit_rules(HISTORY, version="v", fitting=FEW)[1]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("world", ["beta", "two rates"])
 def test_promotions_by_the_fitted_gate_are_as_false_as_they_say(world):
-    """Looked at every 20 viewers, q = .10: at most .12 of the promoted below the bar, and as many as their posteriors say.
+    """Looked at every 20 viewers, q = .10: at most .12 of the promoted below the bar, as many as the posteriors say.
 
     Two rates: .15 and .35 around a bar of .25. Tolerance .02, as the prior is fitted, and 5 standard errors of 6,000.
     """

@@ -12,7 +12,11 @@ def test_rows_of_minutes_are_summed_to_rooms():
     assert history.exposures.tolist() == [30, 5]
     assert history.retained.tolist() == [7, 1]
     assert history.creators == [1, 2]
-    assert {name: rooms.tolist() for name, rooms in history.rooms_below.items()} == {"": [0, 1], "a": [0, 1], "a/b": [0]}
+    assert {name: rooms.tolist() for name, rooms in history.rooms_below.items()} == {
+        "": [0, 1],
+        "a": [0, 1],
+        "a/b": [0],
+    }
     assert list(history.rooms_below) == ["", "a", "a/b"]
 
 

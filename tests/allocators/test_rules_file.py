@@ -13,9 +13,9 @@ from seedbed.allocators.cold_start import (
     Gate,
     Rules,
     read_rules,
+    rules_file,
     write_rules,
 )
-from seedbed.allocators.cold_start import rules_file
 
 RETAINED = Gate(metric="retained", bar=0.1 + 0.2, population=Atoms(support=(0.1, 0.35), weights=(0.75, 0.25)))
 COMMENTS = Gate(metric="comments", bar=0.05, population=GammaPopulation(shape=2.0, rate=40.0), dispersion=1.7)
@@ -64,7 +64,9 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path):
 
 def test_a_file_from_the_future_is_refused(tmp_path):
     path = written(tmp_path, format=2, novelty="x")
-    with pytest.raises(ValueError, match="rules format 2 is newer than 1, the newest read here; the rules in force stay"):
+    with pytest.raises(
+        ValueError, match="rules format 2 is newer than 1, the newest read here; the rules in force stay"
+    ):
         read_rules(path)
 
 
@@ -106,7 +108,10 @@ def test_wrong_fields_are_named_with_their_line(tmp_path, change, field, text, m
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ('{"kind": "cold_start_rules",\n "version": "a",\n "version": "b"}', r"line 3, column \d+, field 'version': .*twice"),
+        (
+            '{"kind": "cold_start_rules",\n "version": "a",\n "version": "b"}',
+            r"line 3, column \d+, field 'version': .*twice",
+        ),
         ('{"kind": "cold_start_rules",\n "format": NaN}', "line 2, column 12, field 'format': NaN is not a number"),
         ('{"x": [1,\n -Infinity]}', r"line 2, column 2, field 'x.1': -Infinity is not a number"),
         ('{"x": 1e999}', "line 1, column 7, field 'x': the number is not finite"),
@@ -157,7 +162,11 @@ def test_a_file_cut_anywhere_is_refused(tmp_path):
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**60), 2**60) | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**60), 2**60)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
 )
 

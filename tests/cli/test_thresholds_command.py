@@ -6,11 +6,23 @@ import json
 import numpy as np
 import pytest
 
+import seedbed
 from seedbed.allocators.cold_start import Atoms, fit_rules, read_rules
 from seedbed.cli import main
 from seedbed.cli.history import HistoryColumns, read_history
 
-HEADER = ["room", "creator", "category", "language", "exposures", "retained", "follows", "comments", "minutes", "source"]
+HEADER = [
+    "room",
+    "creator",
+    "category",
+    "language",
+    "exposures",
+    "retained",
+    "follows",
+    "comments",
+    "minutes",
+    "source",
+]
 QUICK = ["--resamples", 40, "--least-rooms", 60, "--least-creators", 20]
 
 
@@ -56,6 +68,7 @@ def test_a_log_becomes_rules_a_table_and_a_picture(capsys, tmp_path, monkeypatch
     assert rules.valid_from == 86_400.0
     assert rules.version.startswith("rooms-")
     assert rules.made_from["log"] == "rooms.csv.gz"
+    assert rules.made_from["seedbed"] == seedbed.__version__
     assert rules.made_from["digest"].startswith(rules.version.removeprefix("rooms-"))
     expected, findings = fit_rules(
         read_history(log, HistoryColumns(), ("retained",), "exploration").history,
@@ -64,7 +77,7 @@ def test_a_log_becomes_rules_a_table_and_a_picture(capsys, tmp_path, monkeypatch
     )
     assert expected.buckets == rules.buckets
     assert "5 of 6 bars are carried by their own rooms; 1 are INSUFFICIENT" in out
-    assert "INSUFFICIENT: 30 rooms, fewer than 60; takes that of music" in out
+    assert "music/en: 30 rooms, fewer than 60; takes the gate of music" in out
     for finding in findings:
         if finding.bar is not None:
             assert f"{finding.bar:.2%}" in out
@@ -87,7 +100,9 @@ def test_rows_of_minutes_make_the_same_rooms(tmp_path):
     for row in rows:
         old = sums.setdefault(row[0], [*row[:4], 0, 0, 0, 0, 0.0, row[9]])
         old[4:9] = [a + b for a, b in zip(old[4:9], row[4:9], strict=True)]
-    by_room = read_history(write(tmp_path / "b.csv", sums.values()), HistoryColumns(), ("retained", "comments"), "exploration")
+    by_room = read_history(
+        write(tmp_path / "b.csv", sums.values()), HistoryColumns(), ("retained", "comments"), "exploration"
+    )
     for name in ("exposures", "retained", "comments", "minutes"):
         assert getattr(by_minute.history, name).tolist() == getattr(by_room.history, name).tolist()
     assert by_minute.history.buckets == by_room.history.buckets

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ... import __version__
 from ...bandits._random import base_key
 from .bars import percentile_interval, quantile_bars, renewal_bars, smooth_populations
 from .findings import INSUFFICIENT, Finding, Fitting, InsufficientError
@@ -72,7 +71,8 @@ def fit_rules(
     valid_from, valid_until
         Seconds between which the rules may be in force.
     made_from
-        Plain values to be kept in the rules beside the findings, such as the log's name and digest.
+        Plain values to be kept in the rules beside the findings, such as the log's name and digest and the
+        version of seedbed.
     n_jobs
         Processes, by joblib (`seedbed[parallel]`); results do not depend on it.
     progress
@@ -107,7 +107,6 @@ def fit_rules(
             )
     origin = {
         **(made_from or {}),
-        "seedbed": __version__,
         "fitting": fitting.model_dump(mode="json"),
         "findings": [asdict(finding) for finding in findings],
     }
