@@ -56,8 +56,8 @@ def measures(
         * `retained`, `clicks`, `comments`, `follows`, `negative`, `watched`, `revenue`: an exposure;
         * `used`: share of the offered exposures that were handed out;
         * `guaranteed`, `covered`: share of rooms with their guaranteed exposure, and with any;
-        * `in_time`: share of the rooms that opened during the run that had 60 exposures within `patience` (and the minute
-          in which they are reported);
+        * `in_time`: share of the rooms that opened during the run that had 60 exposures within `patience` (and the
+          minute in which they are reported);
         * `low_quality`, `harmful`: share of the exposures that rooms of low quality and harmful ones had;
         * `best_decile`: share of the exposures that the best tenth of rooms had;
         * `gini`: of exposures over rooms;
