@@ -524,11 +524,11 @@ class ColdStartAllocator:
 
     def _is_mismatched(self, columns: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Rooms whose exploration traffic stays far less than their organic one, `[C]`."""
-        shown, stayed = self._rooms.counts[[EXPOSURES, RETAINED]][:, columns]
-        own_shown, own_stayed = self._rooms.organic[:, columns]
-        enough = (shown >= _ENOUGH) & (own_shown >= _ENOUGH)
-        lower: NDArray[np.bool_] = stayed * own_shown < self.config.mismatch_below * own_stayed * shown
-        is_lower: NDArray[np.bool_] = enough & lower
+        is_lower = np.zeros(columns.size, np.bool_)
+        known = np.flatnonzero(self._rooms.organic[0, columns] >= _ENOUGH)
+        some = columns[known]
+        (shown, stayed), (own_shown, own_stayed) = self._rooms.counts[:2, some], self._rooms.organic[:, some]
+        is_lower[known] = (shown >= _ENOUGH) & (stayed * own_shown < self.config.mismatch_below * own_stayed * shown)
         return is_lower
 
     def _grant(
