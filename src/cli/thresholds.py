@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from ..allocators.cold_start import Finding, Fitting, History, InsufficientError, Rules, fit_rules, write_rules
+from . import pictures
 from .history import HistoryColumns, HistoryLog, read_history
 from .logs import digest, time_of
 
@@ -167,10 +168,7 @@ def _time(options: argparse.Namespace, field: str) -> float | None:
 
 def _drawing() -> Callable[..., None]:
     """What draws the picture, before anything is fitted in vain."""
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError:
-        raise ValueError("--plot needs matplotlib; install it with: pip install 'seedbed[plots]'") from None
+    pictures.require("--plot")
     from .threshold_plot import draw
 
     return draw
