@@ -56,6 +56,8 @@ class _Hosted:
         self._policy, self._where = policy, where
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
         return getattr(self._policy, name)
 
     def allocate(self, view: View) -> Any:
