@@ -8,35 +8,30 @@ from ..allocators.market import Comparison, Life
 from ..allocators.market.results import STAGES
 from .pictures import BLUE, GREY, RED, STAGE_COLORS, new_figure
 
+_PALE = 0.25
+
 
 def draw_lives(found: Comparison) -> Any:
     """Draw a column of three panels for each life."""
+    from matplotlib.patches import Rectangle
+
     lives = found.lives()
     figure = new_figure(6.2 * len(lives), 7.4)
     panels = figure.subplots(3, len(lives), squeeze=False, sharex="col")
     for column, life in enumerate(lives):
         _draw(panels[:, column], life)
-    stages = [figure.add_artist(_patch(stage)) for stage in STAGES]
-    for patch in stages:
-        patch.set_visible(False)
-    figure.legend(stages, STAGES, ncols=len(STAGES), fontsize=8.5, frameon=False, loc="outside lower center")
-    for patch in stages:
-        patch.set_visible(True)
+    patches = [Rectangle((0, 0), 1, 1, facecolor=STAGE_COLORS[stage], alpha=_PALE) for stage in STAGES]
+    figure.legend(patches, STAGES, ncols=len(STAGES), fontsize=9, frameon=False, loc="outside lower center")
     return figure
-
-
-def _patch(stage: str) -> Any:
-    from matplotlib.patches import Rectangle
-
-    return Rectangle((0, 0), 0, 0, facecolor=STAGE_COLORS[stage], alpha=0.35)
 
 
 def _draw(panels: Any, life: Life) -> None:
     minutes = life.minute - life.minute[0]
     harm = ", harmful" if life.is_harmful else ""
     panels[0].set_title(
-        f"Room {life.room} ({life.bucket}), {life.end}\n"
-        f"truly {life.retained:.1%} retained, {life.negative:.2%} negative{harm}",
+        f"Room {life.room} ({life.bucket}), {life.end}; bar {life.bar:.1%}\n"
+        f"retained {life.seen_retained:.1%} of {life.exposures.sum():,}, negative {life.seen_negative:.1%}\n"
+        f"truly, fresh viewers: {life.retained:.1%}, {life.negative:.1%}{harm}",
         loc="left",
         fontsize=10.5,
     )
@@ -62,7 +57,7 @@ def _draw(panels: Any, life: Life) -> None:
                 minutes[first] - 0.5,
                 minutes[last - 1] + 0.5,
                 color=STAGE_COLORS[STAGES[life.stage[first]]],
-                alpha=0.2,
+                alpha=_PALE,
                 linewidth=0,
                 zorder=0,
             )

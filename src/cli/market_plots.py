@@ -1,5 +1,6 @@
 """Pictures of a simulated comparison: stages, deciles, retained viewers, guardrails, and the lives of two rooms."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from .life_plot import draw_lives
 from .pictures import GREY, RED, STAGE_COLORS, new_figure, policy_colors, write
 
 Floats = NDArray[np.float64]
+_STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1_440)  # minutes between times on an axis
+_ROUND = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0)
 
 
 def draw(found: Comparison, folder: Path) -> list[str]:
@@ -41,16 +44,15 @@ def hours_of(found: Comparison, minute: Any) -> Floats:
     return np.asarray(found.start_hour + np.asarray(minute, np.float64) / 60.0)
 
 
-def clock(panel: Any, label: bool = True) -> None:
+def clock(panel: Any, found: Comparison) -> None:
     """Write the time of day below a panel whose axis counts hours."""
-    from matplotlib.ticker import FuncFormatter, MaxNLocator
-
-    panel.xaxis.set_major_locator(MaxNLocator(nbins=8, steps=[1, 1.5, 2, 2.5, 3, 4, 5, 6, 10]))
-    panel.xaxis.set_major_formatter(
-        FuncFormatter(lambda hour, _: f"{int(round(60 * hour) // 60) % 24}:{round(60 * hour) % 60:02d}")
+    step = next(
+        (step for step in _STEPS if found.minutes / step <= 8), _STEPS[-1] * -(-found.minutes // (8 * _STEPS[-1]))
     )
-    if label:
-        panel.set_xlabel("time of day")
+    first = 60.0 * found.start_hour
+    marks = np.arange(math.ceil(first / step) * step, first + found.minutes + 1e-9, step)
+    panel.set_xticks(marks / 60.0, [f"{int(mark // 60) % 24}:{int(mark % 60):02d}" for mark in marks.tolist()])
+    panel.set_xlabel("time of day")
 
 
 def _lines(panel: Any, title: str, ylabel: str) -> None:
@@ -74,7 +76,7 @@ def _stages(found: Comparison, policy: str) -> Any:
     over_time.set_ylim(0, 1.22 * rooms.sum(0).max())
     handles, names = over_time.get_legend_handles_labels()
     over_time.legend(handles, names, ncols=5, fontsize=8, frameon=False, loc="upper left", columnspacing=1.2)
-    clock(over_time)
+    clock(over_time, found)
     places = np.arange(len(STAGES))
     ever.barh(places, reached, color=colors)
     total = max(float(np.mean([result.n_rooms for result in results])), 1.0)
@@ -147,7 +149,7 @@ def _retained(found: Comparison) -> Any:
     _lines(panel, f"{what}: {_of(found)}{bands}", "viewers who stayed for a minute")
     panel.yaxis.set_major_formatter("{x:,.0f}")
     panel.set_xlim(hours[0], hours[-1] + 0.16 * (hours[-1] - hours[0]))
-    clock(panel)
+    clock(panel, found)
     return figure
 
 
@@ -189,15 +191,18 @@ def _guardrails(found: Comparison) -> Any:
         panel.text(
             middles[0], 100.0 * limit, f"limit {100.0 * limit:g} %", color=RED, fontsize=8, ha="left", va="bottom"
         )
-    by = "hour" if width == 60 else f"{width} minutes"
-    _lines(panels[0], f"Budget used, by {by}, {_of(found)}", "of the offered exposures, %")
+    by = "hour" if width == 60 else f"{width} minutes" if width > 1 else "minute"
+    _lines(panels[0], f"Budget used, in each {by}, {_of(found)}", "of the offered exposures, %")
     _lines(panels[1], "Exposures of rooms of low quality (the worst tenth of their bucket)", "of the exposures, %")
     _lines(panels[2], "Negative feedback, on a logarithmic scale", "of the exposures, %")
     panels[0].set_ylim(0.0, 106.0)
     panels[1].set_ylim(0.0, 1.15 * max(panels[1].get_ylim()[1], 100.0 * found.low_quality_limit))
     panels[2].set_yscale("log")
-    panels[2].set_ylim(top=200.0 * found.negative_limit)
+    low, high = 0.8 * panels[2].get_ylim()[0], 1.3 * max(panels[2].get_ylim()[1], 100.0 * found.negative_limit)
+    panels[2].set_yticks([mark for mark in _ROUND if low <= mark <= high])
+    panels[2].set_yticks([], minor=True)
+    panels[2].set_ylim(low, high)
     panels[2].yaxis.set_major_formatter("{x:g}")
     panels[0].legend(fontsize=9, frameon=False, ncols=min(len(found.policies), 8), loc="lower left")
-    clock(panels[2])
+    clock(panels[2], found)
     return figure

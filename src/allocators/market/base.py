@@ -123,6 +123,7 @@ class Standing(NamedTuple):
     exposures: int64 `[R]` what they were given.
     probability: float64 `[R]` `P(rate > bar)`, for promotion.
     log_evidence: float64 `[R]` ln of the evidence of harm.
+    bar: float64 `[R]` rate of retained viewers to be exceeded.
     needed, demote_below: probabilities from which on a room is promoted, and below which it falls back.
     evidence_needed: evidence at which it is stopped.
     """
@@ -132,6 +133,7 @@ class Standing(NamedTuple):
     exposures: Ints
     probability: Floats
     log_evidence: Floats
+    bar: Floats
     needed: float
     demote_below: float
     evidence_needed: float

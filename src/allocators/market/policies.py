@@ -363,6 +363,7 @@ class RouteM:
             columns["exposures"],
             columns["probability"],
             columns["log_evidence"],
+            np.array([bucket.gates[0].bar for bucket in self.allocator.rules.buckets])[columns["bucket"]],
             1.0 - self.allocator.config.false_promotion,
             self.allocator.config.demote_below,
             self.allocator.config.stop.needed,

@@ -13,6 +13,7 @@ from .playing import Allocate, Playing, Run
 
 SEED, VERIFY, SCALE, STOPPED, EXHAUSTED = range(5)
 STAGES = ("SEED", "VERIFY", "SCALE", "STOPPED", "EXHAUSTED")
+_AROUND = 10  # minutes
 MINUTES_KEPT = ("offered", "exposures", "retained", "negative", "low_quality", "open_rooms")
 
 
@@ -30,8 +31,12 @@ class Life:
         Of each minute, [T]: minutes since the start, place in STAGES, exposures, `P(rate > bar)`, evidence of harm.
     needed, demote_below, evidence_needed
         Where the policy promotes, takes a promotion back, and stops.
+    bar
+        Rate of retained viewers above which it would be promoted; of its bucket.
+    seen_retained, seen_negative
+        Rates of its viewers in all.
     retained, negative, is_harmful
-        What it really is: true rates an exposure, and whether it does harm.
+        What it really is: true rates of fresh unmatched viewers, and whether it does harm.
     """
 
     room: int
@@ -45,6 +50,9 @@ class Life:
     needed: float
     demote_below: float
     evidence_needed: float
+    bar: float
+    seen_retained: float
+    seen_negative: float
     retained: float
     negative: float
     is_harmful: bool
@@ -140,20 +148,24 @@ def _measured(run: Run, outcomes: Outcomes | None) -> dict[str, float]:
 
 
 def _lives(run: Run, outcomes: Outcomes, watched: list[Standing]) -> tuple[Life, ...]:
-    """Of the rooms that were promoted, and of those that were stopped, the one that shows most before and after."""
+    """Of the rooms that were promoted, and of those that were stopped, the one with most exposures.
+
+    Rather one that is seen for `_AROUND` minutes before and after, or as near to that as any is.
+    """
     minute = np.repeat(np.arange(len(watched)), [stood.rooms.size for stood in watched])
-    rooms, stage, exposures, probability, log_evidence = (
-        np.concatenate([stood[i] for stood in watched]) for i in range(5)
+    rooms, stage, exposures, probability, log_evidence, bars = (
+        np.concatenate([stood[i] for stood in watched]) for i in range(6)
     )
     lives = []
     for end, flags, last in (("promoted", outcomes.graduated, SCALE), ("stopped", outcomes.stopped, STOPPED)):
         before = np.bincount(rooms, stage < SCALE, run.seen.size)
         after = np.bincount(rooms, stage == last, run.seen.size)
-        shows = np.where(flags & (after > 0), np.minimum(before, after), -1.0)
+        shows = np.where(flags & (after > 0), np.minimum(np.minimum(before, after), _AROUND), -1.0)
         if shows.max(initial=-1.0) < 0.0:
             continue
-        room = int(np.argmax(shows))
+        room = int(np.argmax(np.where(shows == shows.max(), run.counts[EXPOSURES], -1.0)))
         own = np.flatnonzero(rooms == room)
+        last_seen = int(own[-1])
         lives.append(
             Life(
                 room,
@@ -167,6 +179,8 @@ def _lives(run: Run, outcomes: Outcomes, watched: list[Standing]) -> tuple[Life,
                 watched[-1].needed,
                 watched[-1].demote_below,
                 watched[-1].evidence_needed,
+                float(bars[last_seen]),
+                *(run.counts[[RETAINED, NEGATIVE], room] / run.counts[EXPOSURES, room]).tolist(),
                 float(run.truth.retained[room]),
                 float(run.truth.negative[room]),
                 bool(run.truth.is_harmful[room]),
