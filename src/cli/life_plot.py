@@ -31,7 +31,7 @@ def _draw(panels: Any, life: Life) -> None:
     panels[0].set_title(
         f"Room {life.room} ({life.bucket}), {life.end}; bar {life.bar:.1%}\n"
         f"retained {life.seen_retained:.1%} of {life.exposures.sum():,}, negative {life.seen_negative:.1%}\n"
-        f"truly, fresh viewers: {life.retained:.1%}, {life.negative:.1%}{harm}",
+        f"truly, of fresh unmatched viewers: {life.retained:.1%}, {life.negative:.1%}{harm}",
         loc="left",
         fontsize=10.5,
     )
