@@ -26,9 +26,6 @@ def draw(found: Comparison, folder: Path) -> list[str]:
             drawn[f"stages-{policy}.png"] = _stages(found, policy)
     if found.lives():
         drawn["lives.png"] = draw_lives(found)
-    for name in ("lives.png", *(path.name for path in folder.glob("stages-*.png"))):
-        if name not in drawn:
-            (folder / name).unlink(missing_ok=True)  # of an earlier simulation
     for name, figure in drawn.items():
         write(figure, folder / name)
     return list(drawn)

@@ -24,6 +24,7 @@ from .settings import pairs_of, reported
 DAY = 1_440
 PER_ROOM = 500  # exposures a day for each room that opens, unless said otherwise
 EVENING = 19.0
+_PICTURES = ("deciles.png", "retained.png", "guardrails.png", "stages-*.png", "lives.png")
 _OF_RULES = ("kind", "bar", "prior", "gates")  # what the rules in force say, not the configuration
 
 
@@ -93,9 +94,10 @@ def run(options: argparse.Namespace) -> int:
     options.out.mkdir(parents=True, exist_ok=True)
     found = _play(options, console, makers, config, minutes, start_hour, rules)
     given = {name: value for name, value in vars(options).items() if name != "run"}
+    for pattern in (SUMMARY, MINUTES, *_PICTURES):  # of an earlier simulation
+        for path in options.out.glob(pattern):
+            path.unlink()
     written = [SUMMARY, MINUTES]
-    for name in written:
-        (options.out / name).unlink(missing_ok=True)
     write_minutes(found, options.out / MINUTES)
     if options.plots or (options.plots is None and pictures.is_installed()):
         from .market_plots import draw
