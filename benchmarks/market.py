@@ -52,11 +52,14 @@ def played(replicates, minutes=1_440, n_jobs=2, **options):
         )
 
 
-def span(interval, form):
+def span(interval, form, is_share=False):
     """Mean and interval, as text."""
     if interval.n < 2:
         return form.format(interval.mean)
-    return f"{form.format(interval.mean)} ({form.format(interval.low)} to {form.format(interval.high)})"
+    low, high = interval.low, interval.high
+    if is_share:
+        low, high = max(low, 0.0), min(high, 1.0)
+    return f"{form.format(interval.mean)} ({form.format(low)} to {form.format(high)})"
 
 
 def policy_rows(found):
@@ -85,7 +88,7 @@ def policy_rows(found):
 
 def creator_rows(found):
     """A row a measure of what M did with rooms: mean and interval over the replicates."""
-    return [[text, span(found.mean("M", measure), form)] for measure, (text, form) in CREATORS.items()]
+    return [[text, span(found.mean("M", measure), form, "%" in form)] for measure, (text, form) in CREATORS.items()]
 
 
 def table(head, rows):
@@ -100,8 +103,8 @@ def rows(replicates, minutes=1_440, **options):
     rooms = sum(result.n_rooms for result in found.of("M")) / len(found.seeds)
     a, b = found.fitted.prior
     lines = [
-        f"{len(found.seeds)} paired replicates of {minutes:,} minutes, {rooms:,.0f} rooms each; intervals are 95 % over "
-        f"the replicates. Thresholds fitted on another market: bar of all rooms {found.fitted.bar:.3%}, prior "
+        f"{len(found.seeds)} paired replicates of {minutes:,} minutes, {rooms:,.0f} rooms each; intervals are 95 % "
+        f"over the replicates. Thresholds fitted on another market: bar of all rooms {found.fitted.bar:.3%}, prior "
         f"Beta({a:.3g}, {b:.4g}). Low quality at most {found.low_quality_limit:.0%}, negative feedback at most "
         f"{found.negative_limit:.0%}.",
         table(HEAD, policy_rows(found)),

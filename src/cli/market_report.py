@@ -113,5 +113,9 @@ def _creators(found: Comparison, policy: str) -> Table:
     for measure, text, form in rows:
         value = found.mean(policy, measure)
         mean = "-" if value.n == 0 else form(value.mean)
-        table.add_row(text, mean, "-" if value.n < 2 else f"{form(value.low)} to {form(value.high)}")
+        low, high = (
+            max(value.low, 0.0),
+            value.high if "minutes" in measure or "cost" in measure else min(value.high, 1.0),
+        )
+        table.add_row(text, mean, "-" if value.n < 2 else f"{form(low)} to {form(high)}")
     return table
