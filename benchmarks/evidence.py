@@ -9,6 +9,9 @@ from pathlib import Path
 
 import conserving
 import numpy as np
+import pacing
+import promoting
+import thresholds
 from rich.progress import track
 
 from seedbed.allocators import ColdStartAllocator, ColdStartConfig
@@ -149,10 +152,28 @@ def merges():
     return "```text\n" + printed("-m", "pytest", "-q", "--hypothesis-profile=evidence", test).strip() + "\n```"
 
 
+def promotions():
+    """40 replicates of 5,000 rooms a world, looked at every minute; the gate's population fitted to 5,000 others."""
+    return table(promoting.HEAD, promoting.rows(40))
+
+
+def coverages():
+    """Bars fitted to 200 histories of 8 buckets, 100 resamples of creators each (`benchmarks/thresholds.py`)."""
+    return table(thresholds.HEAD, thresholds.rows(200))
+
+
+def quotas():
+    """Quotas of 60 to 500 by multipliers over ten ticks, 100,000 rooms a row (`benchmarks/pacing.py`)."""
+    return table(pacing.HEAD, pacing.rows(100_000))
+
+
 SECTIONS = {
     "Regret": regrets,
     "Stop-loss": stops,
     "Conservative exploration": conservations,
+    "Promotions": promotions,
+    "Fitted thresholds": coverages,
+    "Paced quotas": quotas,
     "Replay of production counts": counts_replays,
     "Crashes": kills,
     "Corruptions": corruptions,

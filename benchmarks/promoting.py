@@ -1,13 +1,13 @@
 """Are promotions as often false as was asked for? Rooms of a known population, looked at every minute.
 
-The population of the gate is fitted (NPMLE) to 5,000 other rooms of the same world with 60 to 500 exposures each.
+The population of the gate is fitted (`fit_rules`) to 5,000 other rooms of the same world with 60 to 500 exposures each.
 """
 
 import numpy as np
 from rich.progress import track
 
 from seedbed.allocators import ColdStartAllocator, ColdStartConfig
-from seedbed.allocators.cold_start import BucketRules, Gate, Rules, fit_npmle
+from seedbed.allocators.cold_start import BucketRules, Fitting, History, Rules, fit_rules
 
 BAR = 0.30
 
@@ -43,8 +43,9 @@ def play(world, seed, rooms=5_000, ticks=40):
     """
     rng = np.random.Generator(np.random.PCG64(seed))
     shown = rng.integers(60, 500, 5_000)
-    population = fit_npmle(rng.binomial(shown, world(rng, 5_000)), shown)
-    gate = Gate(metric="retained", bar=BAR, population=population)
+    history = History(list(range(5_000)), [""] * 5_000, shown, rng.binomial(shown, world(rng, 5_000)))
+    fitted, _ = fit_rules(history, version="history", fitting=Fitting(resamples=20))
+    gate = fitted.buckets[0].gates[0].model_copy(update={"bar": BAR})
     config = ColdStartConfig(seed_deadline=1e6, stop={"limit": 0.5}, verify_cap=2_000, scale_cap=3_000)
     allocator = ColdStartAllocator(config, seed=seed)
     allocator.use_rules(Rules(version="fitted", buckets=(BucketRules(name="", gates=(gate,)),)))

@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import allocating
 import constraining
 import contextual
 import learning
@@ -23,6 +24,7 @@ SUBJECTS = {
     "learning": learning.SUBJECT,
     "contextual": contextual.SUBJECT,
     "constraining": constraining.SUBJECT,
+    "allocating": allocating.SUBJECT,
     "state": state.SUBJECT,
     "startup": startup.SUBJECT,
     "limits": limits.SUBJECT,

@@ -319,8 +319,12 @@ function checkIds(ids) {
   require(new Set(ids.map((id) => typeof id + id)).size === ids.length, "an id stands twice");
 }
 
-const FLOATS = ["opened", "closed", "granted_at", "probability", "log_evidence", "yielded", "pushed", "multiplier"];
-const INTEGERS = ["granted", "current", "quota", "extra", "stage", "why", "seen", "ticks_at_max"];
+const FLOATS = ["opened", "closed", "granted_at", "probability", "log_evidence"];
+const INTEGERS = ["granted", "current", "quota", "extra", "stage", "why"];
+const OLD_FLOATS = ["yielded", "pushed", "multiplier"]; // before there were rules
+const OLD_INTEGERS = ["seen", "ticks_at_max"];
+const NEW_FLOATS = ["yield_brought", "yield_pushed"];
+const NEW_INTEGERS = ["yield_seen", "yield_target", "yield_ticks_at_max", "reasons", "tier", "bucket", "restarts"];
 
 function checkColdStart(checkpoint) {
   const inner = taken(checkpoint.values, "bandit");
@@ -328,10 +332,25 @@ function checkColdStart(checkpoint) {
   const bandit = readCheckpoint(inner, ["bandit"]);
   checkpoint.values.set("bandit", bandit);
   const rooms = bandit.values.get("ids").length;
-  shaped(checkpoint, "counts", "<i8", [5, rooms]);
+  if (checkpoint.arrays.get("learned") === undefined) {
+    shaped(checkpoint, "counts", "<i8", [5, rooms]);
+    for (const name of OLD_FLOATS) shaped(checkpoint, name, "<f8", [rooms]);
+    for (const name of OLD_INTEGERS) shaped(checkpoint, name, "<i8", [rooms]);
+    shaped(checkpoint, "tier_s", "|b1", [rooms]);
+  } else {
+    for (const name of ["counts", "learned"]) shaped(checkpoint, name, "<f8", [7, rooms]);
+    shaped(checkpoint, "organic", "<f8", [2, rooms]);
+    const proofs = checkpoint.arrays.get("proofs");
+    require(proofs?.dtype === "<f8" && proofs.shape.length === 2 && proofs.shape[1] === rooms, "it has no proofs");
+    const sent = checkpoint.arrays.get("yield_sent");
+    require(sent?.dtype === "<f8" && sent.shape.length === 2 && sent.shape[1] === rooms, "it has no yield_sent");
+    for (const name of NEW_FLOATS) shaped(checkpoint, name, "<f8", [rooms]);
+    for (const name of NEW_INTEGERS) shaped(checkpoint, name, "<i8", [rooms]);
+    shaped(checkpoint, "is_changed", "|b1", [rooms]);
+  }
   for (const name of FLOATS) shaped(checkpoint, name, "<f8", [rooms]);
   for (const name of INTEGERS) shaped(checkpoint, name, "<i8", [rooms]);
-  for (const name of ["tier_s", "is_open", "is_new"]) shaped(checkpoint, name, "|b1", [rooms]);
+  for (const name of ["is_open", "is_new"]) shaped(checkpoint, name, "|b1", [rooms]);
   shaped(checkpoint, "blocked", "|u1", [rooms]);
   shaped(checkpoint, "spending", "<i8", [3]);
 }

@@ -100,11 +100,14 @@ def _has_no_propensities(policy: Any) -> bool:
 def _use_allocator(config: Any) -> None:
     """Run a made-up room through two ticks."""
     from .allocators import ColdStartAllocator
+    from .allocators.cold_start import Atoms, BucketRules, Gate, Rules
 
     allocator = ColdStartAllocator(config)
     allocator.open(["room", "other"], now=0.0)
     allocator.tick(now=0.0, exposures=100)
     allocator.observe(["room"], at=1.0, exposures=[50], retained=[20], negative=[1])
+    gate = Gate(metric="retained", bar=0.3, population=Atoms(support=(0.2, 0.4), weights=(0.5, 0.5)))
+    allocator.use_rules(Rules(version="warm-up", buckets=(BucketRules(name="", gates=(gate,)),)))
     allocator.tick(now=config.tick_seconds, exposures=100)
     ColdStartAllocator.from_bytes(allocator.to_bytes())
     allocator.close(["room"], now=config.tick_seconds)

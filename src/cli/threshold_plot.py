@@ -79,10 +79,10 @@ def _draw_population(
     panel.set_title(f"{metric}: population of {bucket or 'all rooms'}, {rooms.size:,} rooms", loc="left")
     if isinstance(gate.population, Atoms):
         twin = panel.twinx()
-        twin.vlines(gate.population.support, 0.0, gate.population.weights, color=RED, linewidth=1.2)
+        twin.vlines(gate.population.support, 0.0, gate.population.weights, color=RED, linewidth=1.0)
         twin.set_ylim(0.0, 2.0 * max(gate.population.weights))
         twin.set_ylabel("share of the gate's atoms", color=RED)
-        panel.plot([], [], color=RED, linewidth=1.2, label="likeliest population, drawn to the parent's")
+        panel.plot([], [], color=RED, linewidth=1.0, label="population of the gate, drawn to the parent's")
     panel.axvline(gate.bar, color="black", linestyle="--", linewidth=1.0, label=f"bar {gate.bar:.4g}")
     panel.legend(fontsize=7, loc="upper right")
 

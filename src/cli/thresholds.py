@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from .. import __version__
 from ..allocators.cold_start import Finding, Fitting, History, InsufficientError, Rules, fit_rules, write_rules
 from . import pictures
 from .history import HistoryColumns, HistoryLog, read_history
@@ -49,6 +50,7 @@ def register(commands: Any) -> None:
         help="a gate beside that of retained viewers; may be repeated",
     )
     parser.add_argument("--bar", choices=("quantile", "renewal"), default="quantile", help="default: quantile")
+    parser.add_argument("--population", choices=("smooth", "likeliest"), default="smooth", help="default: smooth")
     for name, kind, text in (
         ("quantile", float, "share of the rooms below the bar"),
         ("seed-length", float, "for renewal: exposures of a room's seeding"),
@@ -63,7 +65,8 @@ def register(commands: Any) -> None:
         ("widest", float, "share of the bar above which its interval is INSUFFICIENT"),
     ):
         default = getattr(_DEFAULTS, name.replace("-", "_"))
-        parser.add_argument(f"--{name}", type=kind, default=default, metavar="N", help=f"{text}; default: {default:g}")
+        shown = "50, and 500 for renewal" if default is None else f"{default:g}"
+        parser.add_argument(f"--{name}", type=kind, default=default, metavar="N", help=f"{text}; default: {shown}")
     parser.add_argument("--version", help="name of the rules; default: the log's name and digest")
     parser.add_argument("--valid-from", metavar="TIME", help="seconds or ISO 8601 from which the rules may be in force")
     parser.add_argument("--valid-until", metavar="TIME", help="seconds or ISO 8601 at which they no longer may")
@@ -132,7 +135,7 @@ def _fit(
             fitting=fitting,
             valid_from=window[0],
             valid_until=window[1],
-            made_from={"log": options.log.name, "digest": key, "source": options.source},
+            made_from={"log": options.log.name, "digest": key, "source": options.source, "seedbed": __version__},
             n_jobs=options.jobs,
             progress=lambda done, total: progress.update(task, completed=done, total=total),
         )
@@ -195,14 +198,15 @@ def _show(console: Console, findings: Sequence[Finding], fitting: Fitting) -> No
             if finding.metric == metric:
                 table.add_row(*_row(finding))
         console.print(table)
+        for finding in findings:
+            if finding.metric == metric and finding.flag:
+                taken = f"; takes the gate of {finding.taken_from or 'all rooms'}" if finding.bucket else ""
+                line = f"{finding.bucket or 'all rooms'}: {finding.why}{taken}"
+                console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def _row(finding: Finding) -> tuple[str, ...]:
     interval = "-" if finding.low is None else f"{_rate(finding, finding.low)} - {_rate(finding, finding.high)}"
-    flag = ""
-    if finding.flag:
-        taken = f"; takes that of {finding.taken_from or 'all rooms'}" if finding.bucket else ""
-        flag = f"{finding.flag}: {finding.why}{taken}"
     return (
         escape(finding.bucket) or "all rooms",
         f"{finding.rooms:,}",
@@ -211,7 +215,7 @@ def _row(finding: Finding) -> tuple[str, ...]:
         _rate(finding, finding.shrunk_mean),
         _rate(finding, finding.bar),
         interval,
-        escape(flag),
+        finding.flag,
     )
 
 

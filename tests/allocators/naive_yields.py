@@ -8,6 +8,7 @@ class Room:
         self.B = prior_ticks * multiplier_first
         self.multipliers = []  # the newest last
         self.seen = 0
+        self.target = 0
         self.at_max = 0
 
     def learn(self, seen):
@@ -18,15 +19,15 @@ class Room:
 
     def push(self, target, highest, least, share, fade, served):
         per_unit = max(self.A / self.B, 1e-9)
-        in_flight = self.multipliers[-(self.lag - 1) :] if self.lag > 1 else []
-        missing = max(target - self.seen - per_unit * sum(in_flight), 0.0)
+        coming = per_unit * sum(self.multipliers[-(self.lag - 1) :]) if self.lag > 1 else 0.0
+        was_highest = bool(self.multipliers) and self.multipliers[-1] >= highest
+        has_failed = min(target, self.target) - self.seen - coming > 0.0
+        self.at_max = self.at_max + 1 if served and was_highest and has_failed else 0
+        self.target = target
+        missing = max(target - self.seen - coming, 0.0)
         multiplier = 0.0
         if served and missing > 0.0:
-            was_highest = bool(self.multipliers) and self.multipliers[-1] >= highest
-            self.at_max = self.at_max + 1 if was_highest else 0
             multiplier = min(max(share * missing / per_unit, least), highest)
             multiplier = multiplier if fade == 1.0 else 1.0 + fade * (multiplier - 1.0)
-        else:
-            self.at_max = 0
         self.multipliers.append(multiplier)
         return multiplier

@@ -93,6 +93,16 @@ def test_supply_is_insufficient_after_three_ticks_at_the_upper_bound():
     assert not is_short(rule, yields, columns)[0]
 
 
+def test_a_room_that_delivers_at_the_upper_bound_is_not_short():
+    """Each tick asks for 30 more than was seen, and gets them."""
+    rule = PacedQuota(multiplier_max=2.9)
+    yields, columns = opened(rule, [100])
+    for tick in range(6):
+        learn(rule, yields, columns, np.array([30 * tick]))
+        assert pushed(rule, yields, 30 * tick + 30) >= 2.9
+        assert yields.ticks_at_max[0] == 0
+
+
 def test_out_of_touch_multipliers_go_to_one():
     rule = PacedQuota()
     for fade, multiplier in ((1.0, 3.0), (0.5, 2.0), (0.0, 1.0)):
@@ -111,7 +121,7 @@ def test_plan_shares_by_hand():
 
 TICK = st.tuples(
     st.integers(0, 80),  # exposures that come
-    st.integers(0, 150),  # by which the target rises
+    st.integers(-90, 150),  # by which the target rises; it falls where grants are released
     st.floats(0.05, 1.0),  # plan share
     st.sampled_from([1.0, 1.0, 0.4, 0.0]),  # fade
     st.booleans(),
@@ -198,7 +208,7 @@ def test_columns_grow():
     yields, columns = opened(rule, [100, 200])
     push(rule, yields, columns, np.array([10, 10]))
     larger = grown(yields, 5)
-    assert [array.shape[-1] for array in larger] == [5] * 5
+    assert [array.shape[-1] for array in larger] == [5] * 6
     for old, new in zip(yields, larger, strict=True):
         assert new[..., :2].tolist() == old.tolist()
         assert not new[..., 2:].any()

@@ -123,7 +123,8 @@ def check_means(path, bandit):
 
 
 @pytest.mark.parametrize(
-    "name", [path.stem for path in GOLDEN if path.stem[:-2] in ("bandit", "bandit-fleet", "cold-start")]
+    "name",
+    [path.stem for path in GOLDEN if path.stem[:-2] in ("bandit", "bandit-fleet", "cold-start", "cold-start-rules")],
 )
 def test_posterior_means_agree(name):
     path = ROOT / "tests" / "golden" / f"{name}.seedbed"

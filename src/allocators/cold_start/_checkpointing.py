@@ -53,6 +53,7 @@ _YIELD_RANGES: dict[str, tuple[float, float]] = {
     "pushed": (0.0, 1e300),
     "sent": (0.0, 1e300),
     "seen": (0, _LARGEST),
+    "target": (0, _LARGEST),
     "ticks_at_max": (0, _LARGEST),
 }
 
@@ -149,6 +150,7 @@ def _upgraded(values: dict[str, Any], arrays: dict[str, Any], columns: int) -> t
         "restarts": none,
         "is_changed": np.zeros(columns, np.bool_),
         "yield_sent": multiplier[None, :],
+        "yield_target": arrays.get("granted", none),
     }
     for old, new in yields.items():
         require(old in arrays, f"array {old!r} is missing")

@@ -191,7 +191,7 @@ class ColdStartAllocator:
             self._registry.close(columns, now)
             for column in columns.tolist():
                 stage = Stage(self._rooms.stage[column]).name
-                self._changes.append(self._registry.change(column, now, stage, "CLOSED", reason))
+                self._changes += self._registry.changes(np.array([column]), now, stage, "CLOSED", reason)
 
     def block(self, room: Any, *, now: float, reason: str = "BLOCKED") -> None:
         """Serve a room, or several, no more until `unblock`; the reason is one of `config.block_reasons`."""
@@ -494,12 +494,11 @@ class ColdStartAllocator:
                 reasons[columns] |= BIT[Reason.RULES_CHANGED]
             self._judge(columns, now, reasons, promotes=overdue <= 0.0)
             self._registry.learn_yields(columns)
-            behind = self._rooms.in_flight[columns] > 0
             reasons[columns[self._is_mismatched(columns)]] |= BIT[Reason.MISMATCHED]
             keep = self._registry.eligibility.allows(self._registry.blocks, columns)
             reasons[columns[~keep]] |= BIT[Reason.BLOCKED]
             grants, floor_unmet, served = self._grant(handles, keep, now, available, reasons, extends=overdue <= 0.0)
-            multipliers = self._registry.push(columns, served & is_live(self._rooms, columns), behind, fade)
+            multipliers = self._registry.push(columns, served & is_live(self._rooms, columns), fade)
             reasons[columns[is_short(self._registry.paced, self._registry.yields, columns)]] |= BIT[
                 Reason.INSUFFICIENT_SUPPLY
             ]
@@ -525,11 +524,11 @@ class ColdStartAllocator:
 
     def _is_mismatched(self, columns: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Rooms whose exploration traffic stays far less than their organic one, `[C]`."""
-        shown, stayed = self._rooms.counts[[EXPOSURES, RETAINED]][:, columns]
-        own_shown, own_stayed = self._rooms.organic[:, columns]
-        enough = (shown >= _ENOUGH) & (own_shown >= _ENOUGH)
-        lower: NDArray[np.bool_] = stayed * own_shown < self.config.mismatch_below * own_stayed * shown
-        is_lower: NDArray[np.bool_] = enough & lower
+        is_lower = np.zeros(columns.size, np.bool_)
+        known = np.flatnonzero(self._rooms.organic[0, columns] >= _ENOUGH)
+        some = columns[known]
+        (shown, stayed), (own_shown, own_stayed) = self._rooms.counts[:2, some], self._rooms.organic[:, some]
+        is_lower[known] = (shown >= _ENOUGH) & (stayed * own_shown < self.config.mismatch_below * own_stayed * shown)
         return is_lower
 
     def _grant(
@@ -632,9 +631,7 @@ class ColdStartAllocator:
         if moved.reason is Reason.PROMOTED:
             self._promoted += moved.columns.size
             self._doubt += float((1.0 - self._rooms.probability[moved.columns]).sum())
-        for column in moved.columns.tolist():
-            change = self._registry.change(column, now, moved.before.name, moved.after.name, moved.reason)
-            self._changes.append(change)
+        self._changes += self._registry.changes(moved.columns, now, moved.before.name, moved.after.name, moved.reason)
 
     # state
 

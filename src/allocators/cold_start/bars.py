@@ -47,6 +47,7 @@ def smooth_populations(
     resamples: int,
     rates: bool = False,
     steps: int = STEPS,
+    support: Floats | None = None,
 ) -> Smooth:
     """Fit the population of the rooms, and of resamples in which creators are drawn with replacement.
 
@@ -62,6 +63,12 @@ def smooth_populations(
         Of the draws.
     resamples
         Number of resamples, B.
+    rates
+        Whether events are Poisson over time, of any rate, and not shares of the exposures.
+    steps
+        Of EM: the more, the nearer to the likeliest population, and the rougher.
+    support
+        Grid of rates, evenly spaced on the scale of `spread`; None for one of 99 between the observed extremes.
 
     Returns
     -------
@@ -76,7 +83,7 @@ def smooth_populations(
     cell, x, y = tally(events, exposure, _CELLS)
     counts, moments = np.zeros((resamples + 1, x.size)), np.zeros((resamples + 1, 4))
     _resample(key, np.ascontiguousarray(creators, np.int64), cell, events / exposure, 1.0 / exposure, counts, moments)
-    support = support_grid(events, exposure, rates, GRID)
+    support = support_grid(events, exposure, rates, GRID) if support is None else support
     scaled = spread(support, rates)
     half = 0.5 * (scaled[1] - scaled[0])
     ends = np.append(scaled - half, scaled[-1] + half).clip(0.0, np.inf if rates else np.pi / 2.0)

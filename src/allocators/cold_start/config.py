@@ -41,7 +41,7 @@ class ColdStartConfig(BaseModel):
     seed_share
         Largest share of a tick's exposures that the floor of SEED rooms may take.
     front_load
-        Factor on the even pace of the quota during the first half of its time.
+        Factor on the even pace of what is left of the quota.
     verify_cap, scale_cap
         Exposures of a room, all in all, at which VERIFY and SCALE end; None for no end.
     extension

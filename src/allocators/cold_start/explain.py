@@ -150,7 +150,7 @@ def explain(registry: Registry, overrides: Overrides, id: ArmId, now: float | No
         seed_quota=int(rooms.quota[column]),
         granted=granted,
         cap=None if left > 2**53 else granted + left,
-        counts=counts_of(rooms, column),
+        counts=counts_of(rooms, one)[0],
         gates=gates,
         harms=harms,
         evidence=evidence(float(rooms.log_evidence[column])),

@@ -24,12 +24,18 @@ class Fitting(BaseModel):
         For "renewal": exposures of a room's seeding, and those that a room can take, all in all.
     resamples, confidence, seed
         Of the bootstrap intervals, in which creators are drawn anew.
+    population
+        Of the gates: "smooth", roughened in 300 steps, or "likeliest", the few atoms of `fit_npmle`. The latter is for
+        populations that are a few separate rates: else one atom beside the bar decides, and of 6,000 rooms of rates
+        Beta(2, 98), bar .03, 25 % of the promoted lay below it where 10 % were asked for (smooth: 8 %).
     pull
         A bucket's population is mixed with its parent's as if this many rooms of the parent belonged to it.
     least_exposures
         Rooms of fewer exposures are left out.
     least_rooms, least_creators, widest
         A bucket of fewer rooms or creators, or whose interval is wider than this share of the bar, is INSUFFICIENT.
+        Creators: None for 50, and 500 for "renewal", whose bar lies where few creators are: with 150, intervals of
+        95 % covered 88 to 92 %.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -43,10 +49,11 @@ class Fitting(BaseModel):
     resamples: Annotated[int, Field(ge=20, le=100_000)] = 500
     confidence: Annotated[float, Field(ge=0.5, le=0.999)] = 0.95
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    population: Literal["smooth", "likeliest"] = "smooth"
     pull: Annotated[float, Field(ge=0.0, le=1e9)] = 200.0
     least_exposures: Annotated[int, Field(ge=1, le=10**9)] = 20
     least_rooms: Annotated[int, Field(ge=2, le=10**9)] = 200
-    least_creators: Annotated[int, Field(ge=2, le=10**9)] = 50
+    least_creators: Annotated[int, Field(ge=2, le=10**9)] | None = None
     widest: Annotated[float, Field(gt=0.0, le=10.0)] = 0.30
 
     @model_validator(mode="after")
@@ -56,6 +63,13 @@ class Fitting(BaseModel):
         if self.remaining <= self.seed_length:
             raise ValueError(f"remaining = {self.remaining:g} must be above seed_length = {self.seed_length:g}")
         return self
+
+    @property
+    def needed_creators(self) -> int:
+        """Creators of whom a bar needs rooms."""
+        if self.least_creators is not None:
+            return self.least_creators
+        return 50 if self.bar == "quantile" else 500
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,8 +62,8 @@ def floor_grants(
 ) -> tuple[Ints, Ints]:
     """Share the floor among rooms in SEED, those with the least slack first.
 
-    A room's demand is its quota not yet granted, over the ticks until its deadline, `front_load` times as much in the
-    first half of its time.
+    A room's demand is `front_load` times its quota not yet granted over the ticks whose multipliers still bring what
+    they bring before its deadline.
 
     Returns
     -------
@@ -74,10 +74,10 @@ def floor_grants(
     seeds = np.flatnonzero(rooms.stage[columns] == Stage.SEED)
     left = caps(config, rooms, columns[seeds])
     age = now - rooms.opened[columns[seeds]]
-    ticks = np.maximum(np.ceil((config.seed_deadline - age) / config.tick_seconds), 1.0)
-    front = np.where(age < config.seed_deadline / 2.0, config.front_load, 1.0)
+    ticks = np.ceil((config.seed_deadline - age) / config.tick_seconds) - (config.multiplier_lag - 1)
+    ticks = np.maximum(ticks, 1.0)
     rate = left / ticks
-    asked = np.minimum(np.ceil(rate * front).astype(np.int64), np.minimum(left, config.tick_cap))
+    asked = np.minimum(np.ceil(rate * config.front_load).astype(np.int64), np.minimum(left, config.tick_cap))
     demand[seeds] = asked
     grants[seeds] = _urgent_first(asked, rate, uids[seeds], int(config.seed_share * available))
     return grants, demand

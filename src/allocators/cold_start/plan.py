@@ -1,5 +1,6 @@
 """Plan: what the allocator asks of the host's ranker for one tick."""
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -168,4 +169,4 @@ class Plan(Mapping[ArmId, RoomPlan]):
 
 def evidence(log_evidence: float) -> float:
     """E from ln E, as a finite number."""
-    return float(np.exp(min(log_evidence, 700.0)))
+    return math.exp(min(log_evidence, 700.0))

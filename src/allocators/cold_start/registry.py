@@ -186,18 +186,15 @@ class Registry:
         """Learn what the last multipliers brought to rooms."""
         learn(self.paced, self.yields, columns, self.rooms.observed[columns])
 
-    def push(
-        self, columns: Columns, served: NDArray[np.bool_], behind: NDArray[np.bool_], fade: float
-    ) -> NDArray[np.float64]:
+    def push(self, columns: Columns, served: NDArray[np.bool_], fade: float) -> NDArray[np.float64]:
         """Set the multipliers that will bring what is granted, `[C]`; 0 for rooms that are not to be served.
 
-        `behind` says to whom not all came that was granted before this tick.
         `fade` is the share that is left of their distance from 1, the host's own ranking, where the fleet is out of
         touch.
         """
         highest = self.paced.highest(self.rooms.tier[columns] == TIERS.index("S"))
         target = self.rooms.granted[columns]
-        return push(self.paced, self.yields, columns, target, served=served, behind=behind, highest=highest, fade=fade)
+        return push(self.paced, self.yields, columns, target, served=served, highest=highest, fade=fade)
 
     def close(self, columns: Columns, now: float) -> None:
         """Let rooms go."""
@@ -227,17 +224,19 @@ class Registry:
         for id, column in zip(ids, columns.tolist(), strict=True):
             del self.buckets[id], self.room_at[column]
 
-    def change(self, column: int, now: float, before: str, after: str, reason: str) -> StageChange:
-        """Record of a change of one room's stage, with its counts."""
+    def changes(self, columns: Columns, now: float, before: str, after: str, reason: str) -> list[StageChange]:
+        """Records of rooms that change their stage together, with their counts."""
         rooms = self.rooms
-        counts = counts_of(rooms, column)
-        proof = evidence(float(rooms.log_evidence[column]))
-        return StageChange(
-            self.room_at[column], now, before, after, reason, counts, float(rooms.probability[column]), proof
-        )
+        probabilities, proofs = rooms.probability[columns].tolist(), rooms.log_evidence[columns].tolist()
+        each = zip(columns.tolist(), counts_of(rooms, columns), probabilities, proofs, strict=True)
+        return [
+            StageChange(self.room_at[column], now, before, after, reason, counts, probability, evidence(proof))
+            for column, counts, probability, proof in each
+        ]
 
 
-def counts_of(rooms: Rooms, column: int) -> dict[str, int | float]:
-    """Counts of one room by metric; those of whole numbers as such."""
-    values = zip(METRICS, rooms.counts[:, column].tolist(), strict=True)
-    return {name: int(value) if name in WHOLE else value for name, value in values}
+def counts_of(rooms: Rooms, columns: Columns) -> list[dict[str, int | float]]:
+    """Counts of rooms by metric; those of whole numbers as such."""
+    whole = rooms.counts[: len(WHOLE), columns].astype(np.int64).T.tolist()
+    others = rooms.counts[len(WHOLE) :, columns].T.tolist()
+    return [dict(zip(METRICS, [*some, *rest], strict=True)) for some, rest in zip(whole, others, strict=True)]

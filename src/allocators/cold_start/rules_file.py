@@ -23,7 +23,7 @@ def write_rules(rules: Rules, path: str | Path) -> None:
     """
     path = Path(path)
     try:
-        text = json.dumps(rules.model_dump(mode="json"), indent=1, allow_nan=False, ensure_ascii=False)
+        text = json.dumps(rules.model_dump(), indent=1, allow_nan=False, ensure_ascii=False)
         data = text.encode() + b"\n"
     except (ValueError, TypeError) as error:
         raise ValueError(f"rules {rules.version!r} cannot be written as JSON ({error}); {path} is as it was") from None

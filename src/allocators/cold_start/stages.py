@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ...bandits._numba import kernel
 from ...bandits._random import ArmId
 from .config import ColdStartConfig
 from .metrics import EXPOSURES, METRICS
@@ -160,10 +161,16 @@ def advance(
     moves: list[Move] = []
     stage = rooms.stage[columns]
 
+    there = np.bincount(stage, minlength=len(Stage))
+
     def move(which: NDArray[np.bool_], before: Stage, after: Stage, reason: Reason) -> None:
+        if there[before] == 0:
+            return
         places = np.flatnonzero(which & (stage == before))
         if places.size:
             stage[places] = after
+            there[before] -= places.size
+            there[after] += places.size
             chosen = columns[places]
             rooms.stage[chosen] = after
             rooms.why[chosen] = BIT[reason]
@@ -232,8 +239,30 @@ def _scale_cap(config: ColdStartConfig) -> int:
 
 def caps(config: ColdStartConfig, rooms: Rooms, columns: NDArray[np.int64]) -> NDArray[np.int64]:
     """Exposures that each room may still be granted in its stage, `[C]`."""
-    stage = rooms.stage[columns]
-    cap = np.array([0, config.verify_cap, _scale_cap(config), 0, 0])[stage]
-    cap[stage == Stage.SEED] = rooms.quota[columns[stage == Stage.SEED]]
-    cap[stage == Stage.VERIFY] += rooms.extra[columns[stage == Stage.VERIFY]]
-    return np.maximum(cap - rooms.granted[columns], 0)
+    left = np.empty(columns.size, np.int64)
+    numbers = config.verify_cap, _scale_cap(config)
+    _write_caps(rooms.stage, rooms.quota, rooms.extra, rooms.granted, columns, *numbers, left)
+    return left
+
+
+@kernel
+def _write_caps(
+    stage: NDArray[np.int64],
+    quota: NDArray[np.int64],
+    extra: NDArray[np.int64],
+    granted: NDArray[np.int64],
+    columns: NDArray[np.int64],
+    verify_cap: int,
+    scale_cap: int,
+    left: NDArray[np.int64],
+) -> None:
+    for i in range(columns.size):
+        j = columns[i]
+        cap = 0
+        if stage[j] == 0:
+            cap = quota[j]
+        elif stage[j] == 1:
+            cap = verify_cap + extra[j]
+        elif stage[j] == 2:
+            cap = scale_cap
+        left[i] = max(cap - granted[j], 0)

@@ -93,13 +93,15 @@ class Yields(NamedTuple):
     brought, pushed: float64 `[K]` A and B, exposures and the multipliers behind them.
     sent: float64 `[lag, K]` the latest multipliers, the newest first.
     seen: int64 `[K]` exposures seen until the last tick.
-    ticks_at_max: int64 `[K]` ticks in a row at the upper bound after which exposures were still missing.
+    target: int64 `[K]` exposures that the latest multiplier was to complete.
+    ticks_at_max: int64 `[K]` ticks in a row at the upper bound that left some of their target missing.
     """
 
     brought: Floats
     pushed: Floats
     sent: Floats
     seen: Ints
+    target: Ints
     ticks_at_max: Ints
 
     @property
@@ -115,6 +117,7 @@ def new_yields(capacity: int, lag: int = 1) -> Yields:
         np.zeros(capacity),
         np.zeros(capacity),
         np.zeros((lag, capacity)),
+        np.zeros(capacity, np.int64),
         np.zeros(capacity, np.int64),
         np.zeros(capacity, np.int64),
     )
@@ -191,7 +194,6 @@ def push(
     target: Ints,
     *,
     served: Flags | None = None,
-    behind: Flags | None = None,
     highest: Floats | None = None,
     plan_share: ArrayLike = 1.0,
     fade: float = 1.0,
@@ -206,9 +208,6 @@ def push(
         Exposures that each should have seen, all in all: by the next tick, or later with a `plan_share`, [C].
     served
         False for rooms that may not be served, [C]: their multiplier is 0; all may by default.
-    behind
-        Whether something is missing that the last multiplier should have brought, [C], for the count of ticks at the
-        upper bound; by default whether something is missing now.
     highest
         Upper bound of each multiplier, [C]; `rule.multiplier_max` by default.
     plan_share
@@ -228,9 +227,7 @@ def push(
     bound = np.full(columns.size, rule.multiplier_max) if highest is None else highest
     is_served = np.ones(columns.size, np.bool_) if served is None else served
     shares = np.asarray(plan_share, np.float64)
-    is_behind = np.ones(columns.size, np.bool_) if behind is None else behind
-    given = ((target, "target"), (bound, "highest"), (is_served, "served"), (is_behind, "behind"))
-    for values, name in given:
+    for values, name in ((target, "target"), (bound, "highest"), (is_served, "served")):
         _check(columns, values, name)
     if shares.shape not in ((), columns.shape) or not ((shares > 0.0) & (shares <= 1.0)).all():
         raise ValueError(f"plan_share must be in (0, 1], one for all or [{columns.size}]")
@@ -244,8 +241,10 @@ def push(
     if fade < 1.0:
         multiplier = 1.0 + fade * (multiplier - 1.0)
     multiplier[~wants] = 0.0
-    at_max = wants & is_behind & (yields.sent[0, columns] >= bound)
+    before = np.minimum(yields.target[columns], target)  # what is new to the target was not asked for yet
+    at_max = is_served & (yields.sent[0, columns] >= bound) & (_missing(yields, columns, before)[0] > 0.0)
     yields.ticks_at_max[columns] = np.where(at_max, yields.ticks_at_max[columns] + 1, 0)
+    yields.target[columns] = target
     yields.sent[1:, columns] = yields.sent[:-1, columns]
     yields.sent[0, columns] = multiplier
     return multiplier

@@ -22,6 +22,7 @@ _RATES = {
     "revenue": REVENUE,
 }
 _BEST = 9  # decile
+_GUARANTEE = 60
 
 
 def measures(
@@ -55,6 +56,8 @@ def measures(
         * `retained`, `clicks`, `comments`, `follows`, `negative`, `watched`, `revenue`: an exposure;
         * `used`: share of the offered exposures that were handed out;
         * `guaranteed`, `covered`: share of rooms with their guaranteed exposure, and with any;
+        * `in_time`: share of the rooms that opened during the run that had 60 exposures within `patience` (and the
+          minute in which they are reported);
         * `low_quality`, `harmful`: share of the exposures that rooms of low quality and harmful ones had;
         * `best_decile`: share of the exposures that the best tenth of rooms had;
         * `gini`: of exposures over rooms;
@@ -80,6 +83,7 @@ def measures(
     served = np.minimum(run.closes, end) - run.seen >= patience
     quota = np.broadcast_to(_of_rooms(guarantee, exposures.size, "guarantee"), exposures.shape)
     out["guaranteed"] = _mean(exposures[served] >= quota[served])
+    out["in_time"] = _in_time(run, served, patience)
     out["covered"] = _mean(exposures[served] > 0)
     out["low_quality"] = _ratio(float(run.low.sum()), total)
     out["harmful"] = _ratio(float(run.harmful.sum()), total)
@@ -100,6 +104,13 @@ def measures(
         out["stopped"] = _mean(ended[served])
         out["false_kills"] = _mean(ended[good])
     return out
+
+
+def _in_time(run: Run, served: NDArray[np.bool_], patience: float) -> float:
+    if _GUARANTEE not in run.milestones:
+        return float("nan")
+    reached = run.reached[run.milestones.index(_GUARANTEE)]
+    return _mean(reached[served & (run.facts.opened >= 0.0)] <= patience + 60.0)
 
 
 def exposure_by_decile(run: Run) -> Floats:

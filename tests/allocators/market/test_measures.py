@@ -53,6 +53,8 @@ def test_by_hand(run):
     }
     for name, value in expected.items():
         assert found[name] == pytest.approx(value), name
+    harmful = dataclasses.replace(small, truth=truth._replace(is_harmful=flags(0, 1, 0, 1)))
+    assert measures(harmful, patience=120.0, stopped=flags(0, 1, 0, 1))["false_kills"] == 0.0  # a good stop
     quota = measures(small, patience=120.0, guarantee=[601, 60, 0, 0])
     assert quota["guaranteed"] == pytest.approx(2 / 3)
     np.testing.assert_allclose(exposure_by_decile(small), np.array([60, 0, 0, 0, 0, 20, 0, 0, 0, 600]) / 680)
