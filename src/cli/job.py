@@ -1,16 +1,14 @@
 """What a replay is to play: every option of the command resolved, and checked before anything is written."""
 
 import argparse
-import json
 from typing import Any, NamedTuple
-
-from pydantic import ValidationError
 
 from .. import __version__
 from ..allocators import ColdStartAllocator, ColdStartConfig
 from ..allocators.replay import Queues, Replay
 from ..bandits._inputs import checked_int
 from .logs import Columns, Counts, Rows, digest, read_counts, read_log
+from .settings import pairs_of, reported
 
 _LARGEST_LOG = 500_000_000  # an urn takes 26 bytes an exposure while it is shuffled
 
@@ -139,27 +137,12 @@ def _columns(options: argparse.Namespace) -> Columns:
 
 
 def _pairs(options: argparse.Namespace) -> dict[str, Any]:
-    pairs: dict[str, Any] = {}
-    for text in options.set:
-        name, separator, value = text.partition("=")
-        if not separator:
-            raise ValueError(f"--set {text!r} is not NAME=VALUE")
-        if name == "budget":
-            raise ValueError("--set budget: the budget of a replay is set by --budget")
-        if name not in numbers():
-            raise ValueError(f"--set {name}: no such number; there are {', '.join(numbers())}")
-        try:
-            pairs[name] = json.loads(value)
-        except json.JSONDecodeError:
-            pairs[name] = value
-    return pairs
+    if any(text.partition("=")[0] == "budget" and "=" in text for text in options.set):
+        raise ValueError("--set budget: the budget of a replay is set by --budget")
+    return pairs_of(options.set, "--set", numbers())
 
 
 def _config(options: argparse.Namespace, budget: int) -> ColdStartConfig:
     pairs = {**_pairs(options), "budget": {"resource": "exposures", "limit": budget}}
-    try:
+    with reported("--set"):
         return ColdStartConfig.feed(**pairs) if options.preset == "feed" else ColdStartConfig.live(**pairs)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the numbers together"
-        raise ValueError(f"--set: {where}: {first['msg']}") from None

@@ -14,12 +14,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ImportError:
         print("the seedbed command needs its extra; install it with: pip install 'seedbed[cli]'", file=sys.stderr)
         return 2
-    from . import replay, thresholds, warmup
+    from . import replay, simulate, thresholds, warmup
 
     parser = argparse.ArgumentParser(prog="seedbed", description="Bandit decisions and cold-start allocation.")
     parser.add_argument("--version", action="version", version=f"seedbed {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     replay.register(commands)
+    simulate.register(commands)
     thresholds.register(commands)
     warmup.register(commands)
     options = parser.parse_args(arguments)
@@ -29,6 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"seedbed: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("seedbed: interrupted; a replay continues from its last checkpoint with --resume", file=sys.stderr)
+        hint = "; it continues from its last checkpoint with --resume" if options.run is replay.run else ""
+        print(f"seedbed: interrupted{hint}", file=sys.stderr)
         return 130
     return code

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from .. import __version__
 from ..allocators.cold_start import Finding, Fitting, History, InsufficientError, Rules, fit_rules, write_rules
+from . import pictures
 from .history import HistoryColumns, HistoryLog, read_history
 from .logs import digest, time_of
 
@@ -170,10 +171,7 @@ def _time(options: argparse.Namespace, field: str) -> float | None:
 
 def _drawing() -> Callable[..., None]:
     """What draws the picture, before anything is fitted in vain."""
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError:
-        raise ValueError("--plot needs matplotlib; install it with: pip install 'seedbed[plots]'") from None
+    pictures.require("--plot")
     from .threshold_plot import draw
 
     return draw

@@ -1,26 +1,36 @@
 """A simulated two-sided live-streaming market, and what can be played in it."""
 
-from .base import METRICS, MarketPolicy, Report, Rooms, View
+from .base import METRICS, MarketPolicy, Outcomes, Report, Rooms, Standing, View
 from .calibration import Row, calibration
+from .comparing import Comparison, Interval, Kept, compare
 from .measures import cumulative, exposure_by_decile, gini, measures
 from .parameters import MarketConfig
 from .playing import Playing, Run, play
+from .results import Life, Result
 from .truth import Truth
 from .world import Market
 
 __all__ = [
     "METRICS",
+    "Comparison",
+    "Interval",
+    "Kept",
+    "Life",
     "Market",
     "MarketConfig",
     "MarketPolicy",
+    "Outcomes",
     "Playing",
     "Report",
+    "Result",
     "Rooms",
     "Row",
     "Run",
+    "Standing",
     "Truth",
     "View",
     "calibration",
+    "compare",
     "cumulative",
     "exposure_by_decile",
     "gini",

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,8 +102,49 @@ class Report:
     counts: Floats
 
 
+class Outcomes(NamedTuple):
+    """What a policy decided of N rooms.
+
+    quota: int64 `[N]` exposures that it guaranteed each.
+    graduated: bool `[N]` whether the room was ever promoted.
+    stopped: bool `[N]` whether it was stopped for harm.
+    """
+
+    quota: Ints
+    graduated: NDArray[np.bool_]
+    stopped: NDArray[np.bool_]
+
+
+class Standing(NamedTuple):
+    """Where the R open rooms stood in a minute, with a policy that has stages.
+
+    rooms: int64 `[R]` numbers.
+    stage: int64 `[R]` SEED, VERIFY, SCALE, STOPPED, EXHAUSTED: 0 ... 4.
+    exposures: int64 `[R]` what they were given.
+    probability: float64 `[R]` `P(rate > bar)`, for promotion.
+    log_evidence: float64 `[R]` ln of the evidence of harm.
+    bar: float64 `[R]` rate of retained viewers to be exceeded.
+    needed, demote_below: probabilities from which on a room is promoted, and below which it falls back.
+    evidence_needed: evidence at which it is stopped.
+    """
+
+    rooms: Ints
+    stage: Ints
+    exposures: Ints
+    probability: Floats
+    log_evidence: Floats
+    bar: Floats
+    needed: float
+    demote_below: float
+    evidence_needed: float
+
+
 class MarketPolicy(Protocol):
-    """What can be played: it hands out a minute's exposures and hears what came of them."""
+    """What can be played: it hands out a minute's exposures and hears what came of them.
+
+    One with stages may have, besides, `outcomes(n_rooms) -> Outcomes` and `standing() -> Standing | None`, from which
+    `compare` tells creator-side measures, stages and the lives of rooms.
+    """
 
     def allocate(self, view: View) -> Ints | Floats:
         """Exposures of each open room, [R], >= 0, whose sum is at most `view.exposures`."""

@@ -9,7 +9,7 @@ from ..cold_start import ColdStartConfig, Fitting, History, Rules, fit_rules
 from ..cold_start.populations import moment_beta
 from .base import COMMENTS, EXPOSURES, FOLLOWS, MINUTES, RETAINED, WATCHED, MarketPolicy
 from .parameters import MarketConfig
-from .playing import Progress, Run, play
+from .playing import Allocate, Progress, Run, play
 from .policies import EBThompson, KLUCBRanking, Pools, RouteA, RouteB, RouteM, StagePartitioned, Uniform
 
 _HISTORY = 2**63  # added to a seed for the market that came before, so that no room is met twice
@@ -64,8 +64,7 @@ def fit_history(
     run = play(Uniform(), config, _HISTORY + seed, minutes, start_hour=start_hour, progress=progress)
     history = history_of(run, [bucket.name for bucket in config.buckets])
     rules, _ = fit_rules(history, version="history", fitting=fitting or Fitting(resamples=100))
-    gate = rules.buckets[rules.index("")].gates[0]
-    return Fitted(rules, moment_beta(gate.population), gate.bar)
+    return fitted_by(rules)
 
 
 def live_config(**changes: Any) -> ColdStartConfig:
@@ -88,12 +87,22 @@ def live_config(**changes: Any) -> ColdStartConfig:
     return ColdStartConfig.live(**{**numbers, **changes})
 
 
-MakePolicy = Callable[[MarketConfig, Fitted, int], MarketPolicy]
+def route_m(market: MarketConfig, fitted: Fitted, seed: int, **changes: Any) -> RouteM:
+    """Route M on fitted rules, with changes to the allocator's numbers for this market."""
+    config = live_config(**{"prior": fitted.prior, "bar": fitted.bar, **changes})
+    return RouteM(config, [bucket.name for bucket in market.buckets], fitted.rules, seed)
+
+
+def fitted_by(rules: Rules) -> Fitted:
+    """What given rules say of all rooms, in place of history."""
+    gate = rules.buckets[rules.index("")].gates[0]
+    return Fitted(rules, moment_beta(gate.population), gate.bar)
+
+
+MakePolicy = Callable[[MarketConfig, Fitted, int], MarketPolicy | Allocate]
 
 POLICIES: dict[str, MakePolicy] = {
-    "M": lambda market, fitted, seed: RouteM(
-        live_config(prior=fitted.prior, bar=fitted.bar), [b.name for b in market.buckets], fitted.rules, seed
-    ),
+    "M": route_m,
     "A": lambda market, fitted, seed: RouteA(),
     "B": lambda market, fitted, seed: RouteB(),
     "uniform": lambda market, fitted, seed: Uniform(),

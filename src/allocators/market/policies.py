@@ -8,12 +8,13 @@ from scipy.special import betaincc
 
 from ...bandits import KLUCB, Bandit, Beta, Thompson
 from ...bandits._table import Handles
-from ...bandits.checkpoint import Checkpoint, pack, take, unpack
-from ..cold_start import ColdStartAllocator, ColdStartConfig, Rules, StageChange
+from ...bandits.checkpoint import Checkpoint, pack, require, take, unpack
+from ..cold_start import ColdStartAllocator, ColdStartConfig, Plan, Rules, StageChange
 from ..cold_start.metrics import METRICS as ALLOCATOR_METRICS
+from ..cold_start.reasons import Reason
 from ..cold_start.sampling import share_out
 from ..cold_start.stages import TIERS
-from .base import EXPOSURES, METRICS, RETAINED, REVENUE, Floats, Ints, Report, View
+from .base import EXPOSURES, METRICS, RETAINED, REVENUE, Floats, Ints, Outcomes, Report, Standing, View
 
 TICK_CAP = 60  # exposures of a room in a minute, the same for all that rank rooms
 SUB_ROUNDS = 6
@@ -149,6 +150,12 @@ def _places(values: Ints, wanted: Ints) -> Ints:
     order = np.argsort(values)
     places: Ints = order[np.searchsorted(values, wanted, sorter=order)]
     return places
+
+
+def _widened(outcomes: Ints, n_rooms: int) -> Ints:
+    """Room for so many rooms, or more."""
+    missing = n_rooms - outcomes.shape[1]
+    return outcomes if missing <= 0 else np.pad(outcomes, ((0, 0), (0, missing)))
 
 
 class _Ranked:
@@ -301,6 +308,8 @@ class RouteM:
         self.allocator = ColdStartAllocator(config, seed=seed)
         self.buckets = list(buckets)
         self.changes: list[StageChange] = []  # of all minutes so far, for reports
+        self._plan: Plan | None = None
+        self._outcomes = np.zeros((3, 0), np.int64)  # quota, graduated, stopped, by number of the room
         if rules is not None:
             self.allocator.use_rules(rules)
 
@@ -320,10 +329,45 @@ class RouteM:
         )
         plan = allocator.tick(now=view.now, exposures=view.exposures)
         self.changes.extend(plan.changes)
+        self._plan = plan
         columns = plan.columns()
+        rooms = np.array(columns["room"], np.int64)
+        self._note(rooms, columns["seed_quota"], plan.changes)
         given = np.zeros(view.rooms.size, np.int64)
-        given[_places(view.rooms, np.array(columns["room"], np.int64))] = columns["exposures"]
+        given[_places(view.rooms, rooms)] = columns["exposures"]
         return given
+
+    def _note(self, rooms: Ints, quota: Ints, changes: Sequence[StageChange]) -> None:
+        """Keep what was decided of rooms, beyond the time for which the allocator knows them."""
+        self._outcomes = _widened(self._outcomes, int(rooms.max(initial=-1)) + 1)
+        self._outcomes[0, rooms] = quota
+        for change in changes:  # rooms that closed since then have been in an earlier plan
+            if change.reason == Reason.PROMOTED:
+                self._outcomes[1, int(change.room)] = 1
+            elif change.after == "STOPPED":
+                self._outcomes[2, int(change.room)] = 1
+
+    def outcomes(self, n_rooms: int) -> Outcomes:
+        """What was decided of the first so many rooms."""
+        quota, graduated, stopped = _widened(self._outcomes, n_rooms)[:, :n_rooms]
+        return Outcomes(quota.copy(), graduated > 0, stopped > 0)
+
+    def standing(self) -> Standing | None:
+        """Where the open rooms stood in the last minute; None before any."""
+        if self._plan is None:
+            return None
+        columns = self._plan.columns()
+        return Standing(
+            np.array(columns["room"], np.int64),
+            columns["stage"],
+            columns["exposures"],
+            columns["probability"],
+            columns["log_evidence"],
+            np.array([bucket.gates[0].bar for bucket in self.allocator.rules.buckets])[columns["bucket"]],
+            1.0 - self.allocator.config.false_promotion,
+            self.allocator.config.demote_below,
+            self.allocator.config.stop.needed,
+        )
 
     def learn(self, report: Report) -> None:
         """Tell the allocator what its viewers did; gifts are not among what it looks at."""
@@ -334,14 +378,18 @@ class RouteM:
 
     def to_bytes(self) -> bytes:
         """The allocator's checkpoint; without the changes of past minutes."""
-        return pack(Checkpoint("route_m", {"buckets": self.buckets}, {"allocator": self.allocator.to_bytes()}, {}))
+        values, arrays = {"allocator": self.allocator.to_bytes()}, {"outcomes": self._outcomes}
+        return pack(Checkpoint("route_m", {"buckets": self.buckets}, values, arrays))
 
     @classmethod
     def from_bytes(cls, blob: bytes) -> Self:
         """Resume exactly."""
         checkpoint = unpack(blob, "route_m")
         policy = cls.__new__(cls)
-        policy.buckets, policy.changes = list(checkpoint.config["buckets"]), []
+        policy.buckets, policy.changes, policy._plan = list(checkpoint.config["buckets"]), [], None
+        outcomes = checkpoint.arrays.get("outcomes", np.empty(0))
+        require(outcomes.dtype == np.int64 and outcomes.ndim == 2 and len(outcomes) == 3, "'outcomes' is no such array")
+        policy._outcomes = outcomes
         policy.allocator = ColdStartAllocator.from_bytes(
             take(checkpoint.values, "allocator", lambda v: isinstance(v, bytes), "bytes")
         )
