@@ -22,8 +22,9 @@ def draw(found: Comparison, folder: Path) -> list[str]:
     """Draw all that there is to draw into a folder; return the names of the files."""
     drawn = {"deciles.png": _deciles(found), "retained.png": _retained(found), "guardrails.png": _guardrails(found)}
     for policy in found.policies:
-        if found.of(policy)[0].stages is not None:
-            drawn[f"stages-{policy}.png"] = _stages(found, policy)
+        stages = found.stages(policy)
+        if stages is not None:
+            drawn[f"stages-{policy}.png"] = _stages(found, policy, *stages)
     if found.lives():
         drawn["lives.png"] = draw_lives(found)
     for name, figure in drawn.items():
@@ -59,10 +60,7 @@ def _lines(panel: Any, title: str, ylabel: str) -> None:
     panel.spines[["top", "right"]].set_visible(False)
 
 
-def _stages(found: Comparison, policy: str) -> Any:
-    results = found.of(policy)
-    rooms = np.mean([result.stages for result in results], axis=0)
-    reached = np.mean([result.reached for result in results], axis=0)
+def _stages(found: Comparison, policy: str, rooms: Floats, reached: Floats) -> Any:
     figure = new_figure(11.0, 4.2)
     over_time, ever = figure.subplots(1, 2, width_ratios=(1.9, 1.0))
     hours = hours_of(found, 1.0 + np.arange(found.minutes))
@@ -76,7 +74,7 @@ def _stages(found: Comparison, policy: str) -> Any:
     clock(over_time, found)
     places = np.arange(len(STAGES))
     ever.barh(places, reached, color=colors)
-    total = max(float(np.mean([result.n_rooms for result in results])), 1.0)
+    total = max(float(np.mean([result.n_rooms for result in found.of(policy)])), 1.0)
     for place, count in zip(places, reached.tolist(), strict=True):
         ever.text(count + 0.01 * total, place, f"{count:,.0f} ({count / total:.1%})", va="center", fontsize=9)
     ever.set_yticks(places, STAGES)

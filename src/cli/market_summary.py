@@ -52,10 +52,9 @@ def _of_policy(found: Comparison, policy: str) -> dict[str, Any]:
             measure: {"limit": kept.limit, "is_inside": kept.is_inside} for measure, kept in found.kept(policy).items()
         },
     }
-    if results[0].reached is not None:
-        out["rooms_ever_in_stage"] = dict(
-            zip(STAGES, np.mean([result.reached for result in results], axis=0).tolist(), strict=True)
-        )
+    stages = found.stages(policy)
+    if stages is not None:
+        out["rooms_ever_in_stage"] = dict(zip(STAGES, stages[1].tolist(), strict=True))
     if policy != found.reference:
         out["minus_reference"] = {
             measure: {
@@ -93,13 +92,11 @@ def write_minutes(found: Comparison, path: Path) -> None:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["policy", "minute", *MINUTES_KEPT, *(f"in_{stage}" for stage in STAGES)])
     for policy in found.policies:
-        results = found.of(policy)
-        sums = np.mean([result.by_minute for result in results], axis=0)
-        stages = [result.stages for result in results if result.stages is not None]
-        rooms = np.mean(stages, axis=0) if stages else None
+        sums = np.mean([result.by_minute for result in found.of(policy)], axis=0)
+        stages = found.stages(policy)
         for minute in range(found.minutes):
             row = [f"{value:.10g}" for value in sums[:, minute].tolist()]
-            row += [""] * len(STAGES) if rooms is None else [f"{value:.10g}" for value in rooms[:, minute].tolist()]
+            row += [""] * len(STAGES) if stages is None else [f"{n:.10g}" for n in stages[0][:, minute].tolist()]
             writer.writerow([policy, minute, *row])
     _write(path, gzip.compress(text.getvalue().encode(), mtime=0))
 

@@ -123,6 +123,16 @@ class Comparison:
         found = {measure: self.mean(policy, measure) for measure in limits}
         return {measure: Kept(found[measure], limit, found[measure].mean <= limit) for measure, limit in limits.items()}
 
+    def stages(self, policy: str) -> tuple[Floats, Floats] | None:
+        """Open rooms by stage and minute, `[5, T]`, and rooms that were ever in each, `[5]`: means over replicates.
+
+        None for a policy without stages.
+        """
+        results = self.of(policy)
+        open_rooms = [result.stages for result in results if result.stages is not None]
+        ever = [result.reached for result in results if result.reached is not None]
+        return (np.mean(open_rooms, axis=0), np.mean(ever, axis=0)) if ever else None
+
     def lives(self) -> tuple[Life, ...]:
         """Of a room that was promoted and of one that was stopped, by the first policy with stages, first seed."""
         return next((lives for policy in self.policies if (lives := self.of(policy)[0].lives)), ())
@@ -249,7 +259,11 @@ def _run(jobs: list[_Job], n_jobs: int | None, progress: Progress | None) -> Ite
                 yield result
             return
     for i, job in enumerate(jobs):
-        yield _play(job, lambda minute, before=i * minutes: tell(float(before + minute), total))
+
+        def after_minute(minute: int, before: int = i * minutes) -> None:
+            tell(float(before + minute), total)
+
+        yield _play(job, after_minute)
 
 
 def verdict(found: Comparison) -> str:
