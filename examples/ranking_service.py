@@ -4,8 +4,8 @@
     RANKING_STORE=ranking.db uvicorn examples.ranking_service:app         (then see localhost:8000/docs)
     curl localhost:8000/rooms -H 'content-type: application/json' -d '{"room": "room-1", "bucket": "music/zh/cn"}'
 
-One process owns a store's state (`--workers 1`); of two, the second's checkpoints are refused. What was learnt after the
-last checkpoint is lost in a crash; operators' orders and rules are kept at once.
+One process owns a store's state (`--workers 1`); of two, the second's checkpoints are refused. What was learnt after
+the last checkpoint is lost in a crash; operators' orders and rules are kept at once.
 """
 
 import asyncio
@@ -15,12 +15,14 @@ import threading
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
 import seedbed
@@ -46,8 +48,8 @@ class Ranking:
         self.allocator = ColdStartAllocator.from_bytes(saved.blob) if saved else ColdStartAllocator(CONFIG)
         self.version = saved.version if saved else 0
         self.plan: Plan | None = None
-        self.multiplier: dict[str, float] = {}  # of each room; none before the first tick
-        self.left: dict[str, int] = {}  # exposures of this minute that were not given out
+        # of each room its multiplier, and its exposures of this minute that are left; none before the first tick
+        self.asked: tuple[dict[str, float], dict[str, int]] = ({}, {})
 
     def now(self) -> float:
         """Seconds; while a clock was put back, they stand still."""
@@ -59,8 +61,8 @@ class Ranking:
         with self.lock:
             self.plan = self.allocator.tick(now=self.now(), exposures=EXPOSURES)
             columns = self.plan.columns()
-            self.multiplier = dict(zip(columns["room"], columns["traffic_multiplier"].tolist(), strict=True))
-            self.left = dict(zip(columns["room"], columns["exposures"].tolist(), strict=True))
+            multiplier = dict(zip(columns["room"], columns["traffic_multiplier"].tolist(), strict=True))
+            self.asked = multiplier, dict(zip(columns["room"], columns["exposures"].tolist(), strict=True))
             self.ticks += 1
             if self.ticks % self.checkpoint_ticks == 0:
                 self.save()
@@ -72,8 +74,10 @@ class Ranking:
 
     def rank(self, candidates: Mapping[str, float], k: int) -> list[dict[str, Any]]:
         """Fill k places from the host's scores and the last plan: nothing is computed, nothing is waited for."""
-        left = self.left
-        pushed = {room: score * self.multiplier.get(room, 1.0) for room, score in candidates.items() if left.get(room)}
+        multiplier, left = self.asked
+        pushed = {
+            room: candidates[room] * multiplier[room] for room in candidates if left.get(room) and multiplier[room]
+        }
         organic, explored = sorted(candidates, key=candidates.__getitem__), sorted(pushed, key=pushed.__getitem__)
         slate: dict[str, dict[str, Any]] = {}
         while len(slate) < min(k, len(candidates)):
@@ -146,9 +150,14 @@ def in_its_words(refused: int = 422) -> Iterator[None]:
         raise HTTPException(503, f"done, but not kept: {error}") from None
 
 
-def ranking_of(request: Request) -> Ranking:
+async def ranking_of(request: Request) -> Ranking:
     """The app's."""
     return request.app.state.ranking
+
+
+async def body_of(request: Request) -> bytes:
+    """As it came."""
+    return await request.body()
 
 
 Mine = Annotated[Ranking, Depends(ranking_of)]
@@ -167,7 +176,7 @@ def close_room(room: str, ranking: Mine) -> None:
     """Let a room go."""
     with in_its_words(409), ranking.lock:
         ranking.allocator.close(room, now=ranking.now())
-        ranking.left.pop(room, None)
+        ranking.asked[0][room] = 0.0
 
 
 @router.post("/observe", status_code=204)
@@ -179,9 +188,9 @@ def observe(told: Feedback, ranking: Mine) -> None:
 
 
 @router.post("/rank")
-async def rank(told: Candidates, request: Request) -> list[dict[str, Any]]:
+async def rank(told: Candidates, ranking: Mine) -> list[dict[str, Any]]:
     """Rank a viewer's rooms; on the event loop, one request at a time, so that no exposure is given out twice."""
-    return ranking_of(request).rank(told.candidates, told.k)
+    return ranking.rank(told.candidates, told.k)
 
 
 @router.get("/rooms/{room}/explanation")
@@ -198,22 +207,16 @@ def override(room: str, order: Order, ranking: Mine) -> None:
     with in_its_words(), ranking.lock:
         ranking.allocator.override(room, now=ranking.now(), **order.model_dump())
         if order.kind in ("kill", "ban"):
-            ranking.left.pop(room, None)  # at once, not at the next tick
+            ranking.asked[0][room] = 0.0  # at once, not at the next tick
         ranking.save()
 
 
 @router.post("/rules")
-async def use_rules(request: Request, ranking: Mine) -> dict[str, str]:
+def use_rules(body: Annotated[bytes, Depends(body_of)], ranking: Mine) -> dict[str, str]:
     """Put a rules file, the body, into use from the next tick on; the rules in force stay if it is a bad one."""
-    data = await request.body()
-    return await asyncio.to_thread(take_rules, data, ranking)
-
-
-def take_rules(data: bytes, ranking: Ranking) -> dict[str, str]:
-    """Read a rules file and put it into use."""
     with TemporaryDirectory() as folder:
         file = Path(folder, "rules.json")
-        file.write_bytes(data)
+        file.write_bytes(body)
         try:
             rules = read_rules(file)
         except ValueError as error:
@@ -227,13 +230,19 @@ def take_rules(data: bytes, ranking: Ranking) -> dict[str, str]:
 @router.get("/plan")
 def summary(ranking: Mine) -> dict[str, Any]:
     """Sum up the last plan."""
-    plan = ranking.plan
+    with ranking.lock:
+        plan, counts = ranking.plan, {"ticks": ranking.ticks, "checkpoint": ranking.version}
     if plan is None:
-        return {"ticks": 0, "checkpoint": ranking.version}
+        return counts
     stages = Counter(plan.columns()["stage"].tolist())
     told = {name: getattr(plan, name) for name in ("now", "granted", "available", "floor_unmet", "rules")}
     rooms, changes = {stage.name: stages[stage] for stage in Stage}, Counter(change.reason for change in plan.changes)
-    return {**told, "rooms": rooms, "changes": changes, "ticks": ranking.ticks, "checkpoint": ranking.version}
+    return {**counts, **told, "rooms": rooms, "changes": changes}
+
+
+async def refuse(request: Request, error: RequestValidationError) -> JSONResponse:
+    """Say what is wrong with a body; FastAPI's own answer echoes it, and fails to where it holds NaN."""
+    return JSONResponse({"detail": [{"loc": each["loc"], "msg": each["msg"]} for each in error.errors()]}, 422)
 
 
 async def keep_ticking(ranking: Ranking, sleep: Callable[[float], Awaitable[None]]) -> None:
@@ -260,9 +269,11 @@ def create_app(store: Store | None = None, clock: Callable[[], float] = time.tim
         ticking = asyncio.create_task(keep_ticking(ranking, sleep))
         yield
         ticking.cancel()
+        with suppress(asyncio.CancelledError):
+            await ticking
         ranking.save()
 
-    app = FastAPI(title="Ranking with a cold-start allocator", lifespan=life)
+    app = FastAPI(lifespan=life, exception_handlers={RequestValidationError: refuse})
     app.include_router(router)
     return app
 

@@ -140,6 +140,16 @@ def test_what_follows_from_the_seed():
     np.testing.assert_array_equal(first.reset(seed=5)[0], second.reset(seed=5)[0])
 
 
+def test_nothing_is_left_of_the_episode_before():
+    env = MarketEnv(SMALL, max_rooms=20)
+    env.reset(seed=1)
+    for _ in range(60):
+        env.step(np.ones(20))
+    told, fresh = env.reset(seed=2), MarketEnv(SMALL, max_rooms=20).reset(seed=2)
+    np.testing.assert_array_equal(told[0], fresh[0])
+    np.testing.assert_array_equal(told[1]["rooms"], fresh[1]["rooms"])
+
+
 def test_the_hour_of_an_episode():
     env = MarketEnv(SMALL, start_hour=20.0)
     evening, _ = env.reset(seed=1)
