@@ -587,7 +587,7 @@ class ColdStartAllocator:
         return grants, floor_unmet, allowed & ~orders.is_killed & (is_live(rooms, columns) | (orders.pins > 0))
 
     def _orders(self, columns: NDArray[np.int64], allowed: NDArray[np.bool_], reasons: NDArray[np.int64]) -> Orders:
-        """Operators' orders as arrays over open rooms; note why. A room that is stopped takes none, an exhausted pins."""
+        """Orders in force as arrays over open rooms; note why. A stopped room takes none, an exhausted one pins."""
         orders = Orders(columns.size)
         in_force = self._overrides.in_force()
         if in_force:

@@ -158,9 +158,13 @@ def explain(registry: Registry, overrides: Overrides, id: ArmId, now: float | No
         traffic_multiplier=float(registry.yields.multiplier[column]),
         reason_codes=codes,
         overrides=held,
-        because=tuple(code.sentence for code in codes) if is_open else ("It is closed.",),
+        because=_because(codes) if is_open else ("It is closed.",),
         next=tuple(_next(registry, column, stage, gates, held, now)) if is_open else (),
     )
+
+
+def _because(codes: tuple[Reason, ...]) -> tuple[str, ...]:
+    return tuple(code.sentence for code in codes) or ("It is new: nothing was decided about it yet.",)
 
 
 def _standing(gate: Gate, events: float, exposure: float, needed: float) -> GateStanding:
