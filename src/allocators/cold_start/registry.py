@@ -187,8 +187,10 @@ class Registry:
         """What draws are multiplied with before they are ranked, `[C]`; None for nothing."""
         if self.config.objective == "global":
             return weights
-        bars = np.array(self.rules.bars)
-        relative = (bars.min() / bars)[self.rooms.bucket[columns]]  # at most 1, however low a bar is
+        bars = np.array(self.rules.bars, np.float64)
+        relative: NDArray[np.float64] = (bars.min() / bars)[
+            self.rooms.bucket[columns]
+        ]  # at most 1, however low a bar is
         return relative if weights is None else relative * weights
 
     def learn_yields(self, columns: Columns) -> None:
