@@ -1,7 +1,8 @@
 """Where a researcher starts: a market, a policy of one's own, and an honest comparison. Cells are marked `# %%`.
 
 It is small, so that it runs in seconds. For the real thing take `MarketConfig()` as it is (20,000 rooms and ten million
-exposures a day), MINUTES = 1_440 and 20 seeds, and let `seedbed simulate` play them in parallel.
+exposures a day), MINUTES = 1_440 and 20 seeds, and let `seedbed simulate` or `seedbed.allocators.market.compare` play
+them in parallel.
 """
 
 # %% A market: everything follows from its seed. Every number has a name, and a source or the word "assumption"
