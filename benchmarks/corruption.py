@@ -24,6 +24,7 @@ import msgpack
 import numpy as np
 
 from seedbed.allocators import ColdStartAllocator, ColdStartConfig
+from seedbed.allocators.cold_start import Atoms, BetaPopulation, BucketRules, GammaPopulation, Gate, Harm, Rules
 from seedbed.bandits import (
     EXP3,
     KLUCB,
@@ -46,7 +47,7 @@ from seedbed.bandits import (
     UnknownArmError,
 )
 from seedbed.bandits.errors import MergeError
-from seedbed.constraints import Constrained
+from seedbed.constraints import BoundedMean, Constrained
 from seedbed.storage import _saved
 
 HEAD, CHECKSUM = 20, 16
@@ -201,6 +202,35 @@ def _rooms() -> ColdStartAllocator:
     return allocator
 
 
+def _ruled() -> ColdStartAllocator:
+    """With rules, several gates and harms, orders that hold and held, and a change detector that has fired."""
+    comments = Gate(metric="comments", bar=0.02, population=GammaPopulation(shape=2.0, rate=60.0), dispersion=2.0)
+    harm = Harm(metric="watched", evidence=BoundedMean(limit=0.1, alternative="below"))
+    detector = ChangeDetector(bucket=60.0, window=4)
+    config = ColdStartConfig(
+        gates=(comments,), harms=(harm,), change_detector=detector, multiplier_lag=2, budget={"limit": 9_999}
+    )
+    allocator = ColdStartAllocator(config, seed=5, replica="eu-1")
+    populations = (Atoms(support=(0.2, 0.4), weights=(0.5, 0.5)), BetaPopulation(a=3.0, b=7.0))
+    retained = [Gate(metric="retained", bar=0.3, population=population) for population in populations]
+    named = zip(("", "music"), retained, strict=True)
+    buckets = tuple(BucketRules(name=name, gates=(gate, comments)) for name, gate in named)
+    allocator.use_rules(Rules(version="w1", buckets=buckets))
+    allocator.open(["a", 2, "c"], now=0.0, bucket=["music/zh", "talk", ""], tier=["S", "B", "C"])
+    for tick in range(1, 9):
+        allocator.tick(now=60.0 * tick, exposures=200)
+        counts = {"comments": 1, "watched": [9.5, 6.25, 1.0], "minutes": 31.5, "negative": [0, 1, 0]}
+        retained_now = [40 if tick < 5 else 0, 6, 4]
+        allocator.observe(["a", 2, "c"], at=60.0 * tick + 30.0, exposures=40, retained=retained_now, **counts)
+    allocator.observe(2, at=330.0, exposures=50, retained=9, source="organic")
+    allocator.use_rules(Rules(version="w2", buckets=buckets[:1], valid_from=1e6))
+    for now in (500.0, 510.0):
+        allocator.override("a", "pin", value=7, now=now, actor="ann", reason="campaign")
+    allocator.override("c", "ban", now=510.0, actor="ann", reason="complaint", ttl=60.0)
+    allocator.block(2, now=511.0)
+    return allocator
+
+
 def specimens() -> dict[str, bytes]:
     """A valid checkpoint of each kind."""
     bandits = {
@@ -227,6 +257,7 @@ def specimens() -> dict[str, bytes]:
         **blobs,
         **_told(),
         "cold start": _rooms().to_bytes(),
+        "cold start, rules": _ruled().to_bytes(),
         "cold start, no rooms": ColdStartAllocator().to_bytes(),
         **{f"constrained, {name}": make().to_bytes() for name, make in chains.CHAINS.items()},
     }

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import conserving
+import market
 import numpy as np
 import pacing
 import promoting
@@ -152,6 +153,11 @@ def merges():
     return "```text\n" + printed("-m", "pytest", "-q", "--hypothesis-profile=evidence", test).strip() + "\n```"
 
 
+def markets():
+    """All policies in the simulated market, a day of 20,000 rooms and 10 M exposures, seeds 0 ... 19."""
+    return market.rows(20)
+
+
 def promotions():
     """40 replicates of 5,000 rooms a world, looked at every minute; the gate's population fitted to 5,000 others."""
     return table(promoting.HEAD, promoting.rows(40))
@@ -171,6 +177,7 @@ SECTIONS = {
     "Regret": regrets,
     "Stop-loss": stops,
     "Conservative exploration": conservations,
+    "Simulated market": markets,
     "Promotions": promotions,
     "Fitted thresholds": coverages,
     "Paced quotas": quotas,

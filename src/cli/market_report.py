@@ -103,8 +103,8 @@ def _creators(found: Comparison, policy: str) -> Table:
         for n in (60, 100, 500, 1_000)
     ]
     rows += [
-        ("quota", "rooms that got their own seed quota", share),
-        ("quota_95", "rooms that got 95 % of it", share),
+        ("quota", "new rooms that got their own seed quota", share),
+        ("quota_95", "new rooms that got 95 % of it", share),
         ("graduated", "rooms that graduated (were promoted)", share),
         ("graduate_cost", "exposures of the others, for each that graduated", "{:,.0f}".format),
         ("stopped", "rooms that were stopped for harm", "{:.2%}".format),

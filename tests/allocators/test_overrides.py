@@ -251,3 +251,75 @@ def test_the_expected_number_of_false_promotions_is_kept():
     (doubt,) = [1.0 - change.probability for change in plan.changes if change.reason == "PROMOTED"]
     assert allocator.promotions == 1
     assert allocator.expected_false_promotions == doubt
+
+
+def test_a_pin_goes_on_past_the_end_of_a_stage():
+    allocator = opened(["a"], verify_cap=500, quota_max=500, flight_seconds=0.0, futile_below=0.0)
+    allocator.override("a", "pin", value=300, now=0.0, **WHO)
+    for tick in range(1, 6):
+        record = allocator.tick(now=60.0 * tick, exposures=1_000)["a"]
+        assert record.exposures == 300
+        assert record.reason_codes[-1] == "PINNED"
+        assert record.traffic_multiplier > 0.0
+        allocator.observe("a", at=60.0 * tick, exposures=300, retained=60)
+    assert record.stage == "EXHAUSTED"
+    assert allocator.tick(now=360.0, exposures=0)["a"].reason_codes == ("NOTHING_AVAILABLE", "PINNED")
+    allocator.lift("a", now=361.0, actor="ann")
+    record = allocator.tick(now=420.0, exposures=1_000)["a"]
+    assert (record.exposures, record.traffic_multiplier) == (0, 0.0)
+    assert allocator.explain("a").next == ("Nothing in this session, but for an operator's pin.",)
+
+
+def test_times_of_past_orders_are_merged_and_bounded():
+    """Whether a viewer was forced is told as from the whole list, but for gaps of long ago."""
+    allocator, naive = opened(["a"]), []
+    for i in range(200):
+        allocator.override("a", "pin", value=1, now=100.0 * i, ttl=150.0, **WHO)
+        if i % 3 == 0:
+            allocator.override("a", "weight", value=2.0, now=100.0 * i, ttl=150.0, **WHO)
+        naive.append((100.0 * i, 100.0 * i + 100.0))
+    assert len(allocator._overrides.forced["a"]) <= 3
+    for i in range(100):
+        allocator.override("a", "pin", value=1, now=30_000.0 + 1_000.0 * i, ttl=100.0, **WHO)
+        allocator.lift("a", now=30_050.0 + 1_000.0 * i, actor="ann")
+        naive.append((30_000.0 + 1_000.0 * i, 30_050.0 + 1_000.0 * i))
+    assert len(allocator._overrides.forced["a"]) <= 32
+    for at in [*range(0, 20_000, 37), *range(115_000, 130_000, 37)]:
+        expected = any(start <= at < end + 60.0 for start, end in naive)
+        assert allocator._overrides.is_forced("a", float(at), 60.0) == expected
+    twin = ColdStartAllocator.from_bytes(allocator.to_bytes())
+    assert twin.to_bytes() == allocator.to_bytes()
+
+
+def test_forced_exposures_are_on_their_way_for_as_long_as_reports_take():
+    allocator = opened(["a"], multiplier_lag=3)
+    allocator.override("a", "pin", value=10, now=0.0, ttl=100.0, **WHO)
+    for at, learned in ((279.0, 0.0), (280.0, 5.0)):
+        allocator.observe("a", at=at, exposures=5, retained=1)
+        assert allocator._rooms.learned[0, 0] == learned
+
+
+def test_an_order_ends_at_a_time_that_can_be_saved():
+    allocator = opened(["a"])
+    for now, ttl in ((1e15, 60.0), (9e14, 1e-3)):
+        with pytest.raises(ValueError, match="which is no later time that can be told"):
+            allocator.override("a", "ban", now=now, ttl=ttl, **WHO)
+
+
+def test_old_versions_of_the_rules_are_forgotten_and_the_one_in_force_is_not():
+    allocator = opened(["a"])
+    allocator.use_rules(rules("first", bar=0.2))
+    allocator.tick(now=1.0, exposures=0)
+    for i in range(250):
+        allocator.use_rules(rules(f"v{i}", valid_from=1e6))
+    book = allocator._registry.rules
+    assert len(book.versions) <= 102
+    assert set(book.used) <= set(book.versions)
+    assert allocator.rules.version == "first"
+    twin = ColdStartAllocator.from_bytes(allocator.to_bytes())
+    assert twin.to_bytes() == allocator.to_bytes()
+    assert [one.tick(now=2.0, exposures=0).rules for one in (allocator, twin)] == ["first"] * 2
+    plan = allocator.tick(now=1e6, exposures=0)
+    assert plan.rules == "v249"
+    allocator.use_rules(rules("v249", valid_from=1e6))
+    assert "RULES_CHANGED" not in allocator.tick(now=1e6, exposures=0)["a"].reason_codes

@@ -183,3 +183,64 @@ def test_rooms_of_a_weak_bucket_are_found_by_the_bucket_relative_objective():
         shares.append(exposures[1::2].sum() / exposures.sum())
     assert shares[0] < 0.1
     assert 0.4 < shares[1] < 0.9
+
+
+def test_viewers_of_several_minutes_in_one_call_are_no_change():
+    """Told in their order in time: a minute whose stayers alone are told would look like a change."""
+    allocator, rng = opened(change_detector=ChangeDetector(bucket=60.0, window=15)), np.random.default_rng(0)
+    for call in range(12):
+        allocator.tick(now=300.0 * call, exposures=0)
+        at, retained = np.sort(300.0 * (call + rng.random(200))), rng.random(200) < 0.4
+        allocator.observe(["r"] * 200, at=at, exposures=1, retained=retained)
+    assert allocator._rooms.restarts[0] == 0
+    assert allocator._rooms.learned[0, 0] == 2_400.0
+
+
+def changed(**numbers):
+    """A room whose retention falls from .6 to .1, up to the report that tells."""
+    allocator = opened(change_detector=ChangeDetector(bucket=60.0, window=15), **numbers)
+    for tick in range(20):
+        allocator.tick(now=60.0 * tick, exposures=0)
+        rate = 0.6 if tick < 10 else 0.1
+        allocator.observe("r", at=60.0 * tick, exposures=40, retained=int(40 * rate), follows=4, watched=10.0)
+        if allocator._rooms.restarts[0]:
+            break
+    return allocator
+
+
+def test_after_a_change_no_gate_sees_viewers_without_what_they_did():
+    """Of follows since the change nothing is known: viewers without them would prove that there were none."""
+    assert changed()._rooms.learned[:2, 0].tolist() == [80.0, 8.0]
+    allocator = changed(gates=(FOLLOWS,))
+    assert not allocator._rooms.learned[:, 0].any()
+    allocator.tick(now=1_260.0, exposures=0)
+    standing = allocator.explain("r").gates[1]
+    assert standing.probability == pytest.approx(FOLLOWS.probability([0], [0])[0])
+
+
+def test_a_change_does_not_undo_a_proof_of_harm():
+    """Enough evidence when the change is noticed, though no tick has looked at it yet."""
+    allocator = opened(change_detector=ChangeDetector(bucket=60.0, window=15))
+    allocator.tick(now=0.0, exposures=0)
+    for minute in range(10):
+        counts = {"retained": 24, "negative": 8} if minute < 5 else {}
+        allocator.observe("r", at=60.0 * minute, exposures=40, **counts)
+    assert len(allocator.bandit.changes) == 1
+    plan = allocator.tick(now=600.0, exposures=0)
+    assert plan["r"].stage == "STOPPED"
+    assert plan["r"].stop_rule["evidence"] >= plan["r"].stop_rule["evidence_needed"]
+
+
+def test_the_objective_takes_bars_however_low():
+    """A bar of 1e-15 must not make a draw over it larger than what may be ranked."""
+    from seedbed.allocators.cold_start import BucketRules, Rules
+
+    def of(name, bar):
+        population = BetaPopulation(a=9e11, b=9e11) if name else BetaPopulation(a=3.0, b=7.0)
+        return BucketRules(name=name, gates=(Gate(metric="retained", bar=bar, population=population),))
+
+    allocator = ColdStartAllocator(ColdStartConfig(objective="bucket_relative"), seed=7)
+    allocator.use_rules(Rules(version="1", buckets=(of("", 0.3), of("low", 1e-15))))
+    allocator.open(range(10), now=0.0, bucket=["", "low"] * 5)
+    allocator.override(1, "weight", value=1_000.0, now=0.0, actor="ann", reason="campaign")
+    assert allocator.tick(now=60.0, exposures=100).granted == 100

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...bandits import Bandit
-from ...bandits._inputs import checked_at, checked_float, checked_int, checked_now
+from ...bandits._inputs import MAX_TIME, checked_at, checked_float, checked_int, checked_now
 from ...bandits._table import columns_of
 from ...constraints import Budget
 from ...constraints.evidence._mixtures import add_rows
@@ -78,7 +78,8 @@ class ColdStartAllocator:
         return f"ColdStartAllocator({len(self)} open rooms, now={self._now})"
 
     def __len__(self) -> int:
-        return int(self._rooms.is_open.sum())
+        with self._lock:
+            return int(self._rooms.is_open.sum())
 
     @property
     def bandit(self) -> Bandit:
@@ -88,17 +89,20 @@ class ColdStartAllocator:
     @property
     def budget_spent(self) -> int:
         """Exposures granted and not released in the budget's current window, and those shown beyond their grants."""
-        return int(self._budget.spent(self._spending))
+        with self._lock:
+            return int(self._budget.spent(self._spending))
 
     @property
     def budget_available(self) -> int:
         """Exposures that the budget still allows in its current window."""
-        return int(self._budget.available(self._spending))
+        with self._lock:
+            return int(self._budget.available(self._spending))
 
     @property
     def pending_changes(self) -> tuple[StageChange, ...]:
         """Changes since the last plan, which the next one will hold."""
-        return tuple(self._changes)
+        with self._lock:
+            return tuple(self._changes)
 
     @property
     def promotions(self) -> int:
@@ -267,10 +271,13 @@ class ColdStartAllocator:
             raise ValueError(f"ttl = {ttl} is not a number of seconds in (0, 1e9]")
         with self._lock:
             now, window = self._checked_now(now)
+            until = now + seconds
+            if not now < until <= MAX_TIME:
+                raise ValueError(f"ttl = {ttl} from {now} on ends at {until}, which is no later time that can be told")
             self._registry.open_columns(ids)
             self._enter(now, window)
             for id in ids:
-                self._overrides.order(Override(id, kind, amount, actor, reason, now, now + seconds))
+                self._overrides.order(Override(id, kind, amount, actor, reason, now, until))
 
     def lift(self, room: Any, *, now: float, actor: str, kind: str | None = None) -> None:
         """End an operator's orders for a room, or for several: those of one kind, or all; none is no error."""
@@ -377,7 +384,8 @@ class ColdStartAllocator:
             checked_at(at, len(ids), self._now, _TICKS_AHEAD * self.config.tick_seconds)
             rows = self._registry.rows(ids)
             columns = columns_of(rows)
-            if counts.sum(dtype=np.float64) + self._rooms.counts.max(initial=0) > _LARGEST:
+            held = self._rooms.organic if source == "organic" else self._rooms.counts
+            if counts.sum(dtype=np.float64) + held.max(initial=0) > _LARGEST:
                 raise ValueError(f"the counts of a room would exceed {_LARGEST}; nothing was counted")
             if self.config.change_detector is not None and counts[EXPOSURES].sum() > _MOST_AT_ONCE:
                 raise ValueError(f"with a change detector at most {_MOST_AT_ONCE} exposures are observed in one call")
@@ -399,7 +407,7 @@ class ColdStartAllocator:
         overrides = self._overrides
         self._registry.learn(columns, counts)
         if overrides.forced:
-            flight = self.config.tick_seconds
+            flight = self.config.tick_seconds * self.config.multiplier_lag
             fair = np.array([not overrides.is_forced(id, t, flight) for id, t in zip(ids, at.tolist(), strict=True)])
             rows, columns, at = rows[fair], columns[fair], at[fair]
             counts = np.ascontiguousarray(counts[:, fair])
@@ -409,9 +417,12 @@ class ColdStartAllocator:
         if self.config.change_detector is None:
             self.bandit.update_rows(twice, rewards, weight=outcomes)
             return
-        each = outcomes.astype(np.int64)  # the detector takes weights for importance, so viewers are told one by one
+        times = np.tile(at, 2)
+        order = np.argsort(times, kind="stable")  # a later viewer told first would close a bucket that is half told
+        twice, rewards, times = twice[order], rewards[order], times[order]
+        each = outcomes[order].astype(np.int64)  # the detector takes weights for importance: viewers one by one
         learnt = self.bandit.updates
-        self.bandit.update_rows(np.repeat(twice, each), np.repeat(rewards, each), at=np.repeat(np.tile(at, 2), each))
+        self.bandit.update_rows(np.repeat(twice, each), np.repeat(rewards, each), at=np.repeat(times, each))
         self._registry.start_afresh(learnt)
 
     def _charge_excess(self, columns: NDArray[np.int64]) -> None:
@@ -498,7 +509,7 @@ class ColdStartAllocator:
             keep = self._registry.eligibility.allows(self._registry.blocks, columns)
             reasons[columns[~keep]] |= BIT[Reason.BLOCKED]
             grants, floor_unmet, served = self._grant(handles, keep, now, available, reasons, extends=overdue <= 0.0)
-            multipliers = self._registry.push(columns, served & is_live(self._rooms, columns), fade)
+            multipliers = self._registry.push(columns, served, fade)
             reasons[columns[is_short(self._registry.paced, self._registry.yields, columns)]] |= BIT[
                 Reason.INSUFFICIENT_SUPPLY
             ]
@@ -550,15 +561,18 @@ class ColdStartAllocator:
         """
         rooms, config, bandit = self._rooms, self.config, self.bandit
         columns = columns_of(handles)
-        orders = self._orders(columns, allowed & is_live(rooms, columns), reasons)
+        orders = self._orders(columns, allowed, reasons)
         grants = orders.pinned(available)
         keep = allowed & orders.is_free
         unspent = available - int(grants.sum())
         weights = self._registry.scales(columns, orders.weights)
         some = None if weights is None else weights[keep]
         grants[keep], floor_unmet = hand_out(config, rooms, bandit, handles[keep], now, unspent, reasons, some)
-        if self.budget_available <= grants.sum():
+        is_spent = self.budget_available <= grants.sum()
+        if is_spent:
             reasons[columns[keep & (grants == 0) & is_live(rooms, columns)]] |= BIT[Reason.BUDGET_SPENT]
+        withheld = BIT[Reason.BUDGET_SPENT if is_spent else Reason.NOTHING_AVAILABLE]
+        reasons[columns[(orders.pins > 0) & (grants == 0)]] |= withheld
         unspent = available - int(grants.sum())
         for moved in extend(config, rooms, columns[keep], unspent if extends else 0):
             self._note(moved, now, reasons)
@@ -570,10 +584,10 @@ class ColdStartAllocator:
         rooms.granted[columns] += grants
         rooms.current[columns] += grants
         rooms.granted_at[columns[grants > 0]] = now
-        return grants, floor_unmet, allowed & ~orders.is_killed
+        return grants, floor_unmet, allowed & ~orders.is_killed & (is_live(rooms, columns) | (orders.pins > 0))
 
-    def _orders(self, columns: NDArray[np.int64], can_serve: NDArray[np.bool_], reasons: NDArray[np.int64]) -> Orders:
-        """Operators' orders as arrays over open rooms; note why."""
+    def _orders(self, columns: NDArray[np.int64], allowed: NDArray[np.bool_], reasons: NDArray[np.int64]) -> Orders:
+        """Orders in force as arrays over open rooms; note why. A stopped room takes none, an exhausted one pins."""
         orders = Orders(columns.size)
         in_force = self._overrides.in_force()
         if in_force:
@@ -582,7 +596,10 @@ class ColdStartAllocator:
                 self._registry.columns(list(in_force)).tolist(), in_force.values(), strict=True
             ):
                 position = position_of.get(column)
-                if position is not None and can_serve[position]:
+                if position is None or not allowed[position]:
+                    continue
+                stage = self._rooms.stage[column]
+                if stage <= Stage.SCALE or (stage == Stage.EXHAUSTED and override.kind == "pin"):
                     reasons[column] |= BIT[orders.set(position, override)]
         return orders
 

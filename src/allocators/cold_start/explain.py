@@ -9,7 +9,7 @@ from .gates import Gate
 from .metrics import EXPOSURES
 from .overrides import Override, Overrides
 from .plan import evidence
-from .reasons import Reason, names_of
+from .reasons import BIT, Reason, names_of
 from .registry import Registry, counts_of
 from .stages import TIERS, Stage, caps, needed_evidence
 
@@ -158,9 +158,13 @@ def explain(registry: Registry, overrides: Overrides, id: ArmId, now: float | No
         traffic_multiplier=float(registry.yields.multiplier[column]),
         reason_codes=codes,
         overrides=held,
-        because=tuple(code.sentence for code in codes) if is_open else ("It is closed.",),
+        because=_because(codes) if is_open else ("It is closed.",),
         next=tuple(_next(registry, column, stage, gates, held, now)) if is_open else (),
     )
+
+
+def _because(codes: tuple[Reason, ...]) -> tuple[str, ...]:
+    return tuple(code.sentence for code in codes) or ("It is new: nothing was decided about it yet.",)
 
 
 def _standing(gate: Gate, events: float, exposure: float, needed: float) -> GateStanding:
@@ -207,11 +211,15 @@ def _next(
     if stage is Stage.STOPPED:
         return [*sentences, "Nothing in this session: a stop is final."]
     if stage is Stage.EXHAUSTED:
-        return [*sentences, "Nothing in this session, unless viewers are left over."]
+        may_go_on = config.extension > 0 and rooms.why[column] == BIT[Reason.CAP_REACHED]
+        may_go_on &= config.scale_cap is None or rooms.granted[column] < config.scale_cap
+        may_go_on &= rooms.probability[column] >= config.demote_below
+        end = ", unless viewers are left over." if may_go_on else ", but for an operator's pin."
+        return [*sentences, "Nothing in this session" + end]
     if stage is Stage.SEED:
         missing = math.ceil(config.seed_done * rooms.quota[column] - rooms.counts[EXPOSURES, column])
         ends = rooms.opened[column] + config.seed_deadline
-        sentences.append(f"It is verified after {missing} more viewers, at the latest at {ends:g} s.")
+        sentences.append(f"It is verified after {max(missing, 0)} more viewers, at the latest at {ends:g} s.")
     if stage is Stage.SCALE:
         sentences.append(
             f"It goes on while the probability of being above all bars is {config.demote_below:.0%} or more."

@@ -25,7 +25,7 @@ class Fitting(BaseModel):
     resamples, confidence, seed
         Of the bootstrap intervals, in which creators are drawn anew.
     population
-        Of the gates: "smooth", roughened in 300 steps, or "likeliest", the few atoms of `fit_npmle`. The latter is for
+        Of the gates: "smooth", roughened in 400 steps, or "likeliest", the few atoms of `fit_npmle`. The latter is for
         populations that are a few separate rates: else one atom beside the bar decides, and of 6,000 rooms of rates
         Beta(2, 98), bar .03, 25 % of the promoted lay below it where 10 % were asked for (smooth: 8 %).
     pull

@@ -22,7 +22,7 @@ Ints = NDArray[np.int64]
 Progress = Callable[[int, int], None]
 
 _GRID = 199
-_STEPS = 300  # of EM towards the population of a gate: 20 still show the Beta they begin with
+_STEPS = 400  # of EM towards the population of a gate: 20 still show the Beta they begin with
 
 
 class _Task(NamedTuple):

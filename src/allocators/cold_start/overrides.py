@@ -10,7 +10,8 @@ from ...bandits._random import ArmId
 from .reasons import Reason
 
 KINDS = ("kill", "pin", "ban", "weight")  # the earlier ones prevail
-_FORCED = {"pin", "weight"}  # exposures that the draws would not have given
+_FORCED = ("pin", "weight")  # exposures that the draws would not have given
+_MOST = 32  # past times of a room that are told apart
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +73,23 @@ class Overrides:
                 ended = min(now, override.until)
                 self.news.append(replace(override, ended=ended, ended_by=actor))
                 if kind in _FORCED:
-                    spans = self.forced[room]
-                    spans[spans.index((override.at, override.until))] = (override.at, ended)
+                    self._end_span(room, (override.at, override.until), ended)
+
+    def _end_span(self, room: ArmId, span: tuple[float, float], ended: float) -> None:
+        """Note when an order's time ended; past times that touch become one, and the oldest ones beyond `_MOST`."""
+        spans = self.forced[room]
+        spans.remove(span)
+        held = [(o.at, o.until) for kind in _FORCED if (o := self.active.get((room, kind))) is not None]
+        for other in held:
+            spans.remove(other)
+        past: list[tuple[float, float]] = []
+        for start, end in sorted([*spans, (span[0], ended)]):
+            if past and start <= past[-1][1]:
+                past[-1] = past[-1][0], max(end, past[-1][1])
+            else:
+                past.append((start, end))
+        extra = max(len(past) - _MOST, 0)
+        self.forced[room] = [(past[0][0], past[extra][1]), *past[extra + 1 :], *held]
 
     def expire(self, now: float) -> None:
         """End the orders whose time is over."""

@@ -1,6 +1,7 @@
 """Registry: which rooms there are, and the columns in which their state is kept."""
 
 from collections.abc import Sequence
+from itertools import takewhile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,12 +18,13 @@ from .metrics import EXPOSURES, METRICS, RETAINED, WHOLE
 from .plan import evidence
 from .populations import moment_beta
 from .rulebook import Rulebook
-from .stages import TIERS, Rooms, StageChange, grown, new_rooms
+from .stages import TIERS, Rooms, StageChange, grown, needed_evidence, new_rooms
 from .yields import Yields, first, learn, new_yields, push
 from .yields import grown as grown_yields
 
 Columns = NDArray[np.int64]
 _SPARE = 16
+_STRONGEST = 1e12  # prior, in observations, that the bandit takes
 
 
 class Registry:
@@ -135,7 +137,7 @@ class Registry:
             if (a, b) == present:
                 continue
             some = [ids[i] for i in np.flatnonzero(places == place).tolist()]
-            self.bandit.warm_start(some, mean=a / (a + b), strength=a + b)
+            self.bandit.warm_start(some, mean=a / (a + b), strength=min(a + b, _STRONGEST))
 
     def follow_all_rules(self) -> None:
         """Give all rooms their place in the rules that have come into force."""
@@ -160,26 +162,35 @@ class Registry:
         self.rooms.is_new[columns] = True
 
     def start_afresh(self, event: int) -> None:
-        """Restart the evidence of the rooms that the bandit has restarted after an event: it kept what came since."""
-        changed = [change.arm for change in self.bandit.changes if change.event > event]
-        if not changed:
+        """Restart the evidence of the rooms that the bandit has restarted after an event.
+
+        The bandit kept what came since the change, of retention alone: where a gate counts anything else over the same
+        viewers, all of it starts from nothing. Evidence of harm that suffices already is kept, for the next tick.
+        """
+        recent = takewhile(lambda change: change.event > event, reversed(self.bandit.changes))
+        ids = list(dict.fromkeys(change.arm for change in recent))
+        if not ids:
             return
-        ids = list(dict.fromkeys(changed))
-        columns = self.columns(ids)
-        means, weights, _ = self.bandit.evidence(ids)
-        rooms = self.rooms
+        columns, rooms = self.columns(ids), self.rooms
         rooms.learned[:, columns] = 0.0
-        rooms.learned[EXPOSURES, columns] = np.round(weights)
-        rooms.learned[RETAINED, columns] = np.round(means * weights)
-        rooms.proofs[:, columns] = 0.0
-        rooms.restarts[columns] += 1
         rooms.is_changed[columns] = True
+        if not self.rules.counts_others:
+            means, weights, _ = self.bandit.evidence(ids)
+            rooms.learned[EXPOSURES, columns] = np.round(weights)
+            rooms.learned[RETAINED, columns] = np.round(means * weights)
+        log_evidence = mean_evidence(self.harms.log_evidence(rooms.proofs[:, columns]))
+        unproved = columns[log_evidence < np.log(needed_evidence(self.config, rooms.restarts[columns]))]
+        rooms.proofs[:, unproved] = 0.0
+        rooms.restarts[unproved] += 1
 
     def scales(self, columns: Columns, weights: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
         """What draws are multiplied with before they are ranked, `[C]`; None for nothing."""
         if self.config.objective == "global":
             return weights
-        relative = (1.0 / np.array(self.rules.bars))[self.rooms.bucket[columns]]
+        bars = np.array(self.rules.bars, np.float64)
+        relative: NDArray[np.float64] = (bars.min() / bars)[
+            self.rooms.bucket[columns]
+        ]  # at most 1, however low a bar is
         return relative if weights is None else relative * weights
 
     def learn_yields(self, columns: Columns) -> None:

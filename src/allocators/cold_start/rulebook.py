@@ -2,14 +2,18 @@
 
 from .config import ColdStartConfig
 from .gates import Gate, GateTable
-from .metrics import METRICS
+from .metrics import EXPOSURES, METRICS
 from .rules import BucketRules, Rules
 
 OWN = "config"  # version of the rules that the configuration makes
+_MOST = 100
 
 
 class Rulebook:
-    """Versions, and the order in which they were put into use: the last of them that is valid now is in force."""
+    """Versions, and the order in which they were put into use: the last of them that is valid now is in force.
+
+    The latest `_MOST` versions are known; older ones are forgotten, but for the one in force.
+    """
 
     def __init__(self, config: ColdStartConfig) -> None:
         own = Rules(version=OWN, buckets=(BucketRules(name="", gates=config.all_gates),))
@@ -25,6 +29,12 @@ class Rulebook:
         self.exposures = [METRICS.index(gate.exposure) for gate in rules.buckets[0].gates]
         self.bars = [bucket.gates[0].bar for bucket in rules.buckets]
 
+    @property
+    def counts_others(self) -> bool:
+        """Whether a gate of a version that is known counts anything but retention over exposures."""
+        gates = (gate for rules in self.versions.values() for gate in rules.buckets[0].gates[1:])
+        return any(gate.exposure == METRICS[EXPOSURES] for gate in gates)
+
     def check(self, rules: Rules) -> None:
         """Refuse rules whose version is known with another content."""
         if not isinstance(rules, Rules):
@@ -38,8 +48,12 @@ class Rulebook:
     def use(self, rules: Rules) -> None:
         """Put a version into use above all others."""
         self.check(rules)
-        self.versions[rules.version] = rules
+        self.versions[rules.version] = self.versions.pop(rules.version, rules)  # the latest comes last
         self.used = [version for version in self.used if version != rules.version] + [rules.version]
+        for version in list(self.versions)[:-_MOST]:
+            if version not in (OWN, self.in_force.version):
+                del self.versions[version]
+                self.used = [name for name in self.used if name != version]
 
     def roll_back(self) -> str:
         """Take the version that was put into use last out of it; return its name."""

@@ -1,5 +1,7 @@
 """A simulated two-sided live-streaming market, and what can be played in it."""
 
+from typing import TYPE_CHECKING
+
 from .base import METRICS, MarketPolicy, Outcomes, Report, Rooms, Standing, View
 from .calibration import Row, calibration
 from .comparing import Comparison, Interval, Kept, compare
@@ -9,6 +11,9 @@ from .playing import Playing, Run, play
 from .results import Life, Result
 from .truth import Truth
 from .world import Market
+
+if TYPE_CHECKING:
+    from .environment import MarketEnv as MarketEnv  # not in __all__, so that * does not import it
 
 __all__ = [
     "METRICS",
@@ -37,3 +42,12 @@ __all__ = [
     "measures",
     "play",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Import the environment when it is asked for: it alone needs gymnasium."""
+    if name == "MarketEnv":
+        from .environment import MarketEnv
+
+        return MarketEnv
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -56,6 +56,8 @@ def measures(
         * `retained`, `clicks`, `comments`, `follows`, `negative`, `watched`, `revenue`: an exposure;
         * `used`: share of the offered exposures that were handed out;
         * `guaranteed`, `covered`: share of rooms with their guaranteed exposure, and with any;
+        * `guaranteed_new`: as `guaranteed`, of the rooms that opened during the run: all others come at once, when it
+          begins, and no policy has the exposures to serve them within minutes;
         * `in_time`: share of the rooms that opened during the run that had 60 exposures within `patience` (and the
           minute in which they are reported);
         * `low_quality`, `harmful`: share of the exposures that rooms of low quality and harmful ones had;
@@ -83,7 +85,9 @@ def measures(
     served = np.minimum(run.closes, end) - run.seen >= patience
     quota = np.broadcast_to(_of_rooms(guarantee, exposures.size, "guarantee"), exposures.shape)
     out["guaranteed"] = _mean(exposures[served] >= quota[served])
-    out["in_time"] = _in_time(run, served, patience)
+    is_new = served & (run.facts.opened >= 0.0)
+    out["guaranteed_new"] = _mean(exposures[is_new] >= quota[is_new])
+    out["in_time"] = _in_time(run, is_new, patience)
     out["covered"] = _mean(exposures[served] > 0)
     out["low_quality"] = _ratio(float(run.low.sum()), total)
     out["harmful"] = _ratio(float(run.harmful.sum()), total)
@@ -106,11 +110,11 @@ def measures(
     return out
 
 
-def _in_time(run: Run, served: NDArray[np.bool_], patience: float) -> float:
+def _in_time(run: Run, rooms: NDArray[np.bool_], patience: float) -> float:
     if _GUARANTEE not in run.milestones:
         return float("nan")
     reached = run.reached[run.milestones.index(_GUARANTEE)]
-    return _mean(reached[served & (run.facts.opened >= 0.0)] <= patience + 60.0)
+    return _mean(reached[rooms] <= patience + 60.0)
 
 
 def exposure_by_decile(run: Run) -> Floats:

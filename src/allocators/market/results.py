@@ -68,7 +68,7 @@ class Result:
         Which.
     measures
         As of `Run.measures`; for a policy with `outcomes` also what it decided, and `quota`, `quota_95`: the shares of
-        rooms that got its own quota, and 95 % of it.
+        rooms, of those that opened during the run, that got its own quota, and 95 % of it.
     n_rooms
         Rooms that were met.
     deciles
@@ -143,7 +143,7 @@ def _measured(run: Run, outcomes: Outcomes | None) -> dict[str, float]:
         return measures(run)
     found = measures(run, graduated=outcomes.graduated, stopped=outcomes.stopped)
     for name, share in (("quota", 1.0), ("quota_95", 0.95)):
-        found[name] = measures(run, guarantee=np.ceil(share * outcomes.quota))["guaranteed"]
+        found[name] = measures(run, guarantee=np.ceil(share * outcomes.quota))["guaranteed_new"]
     return found
 
 
