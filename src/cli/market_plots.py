@@ -61,12 +61,15 @@ def _lines(panel: Any, title: str, ylabel: str) -> None:
 
 
 def _stages(found: Comparison, policy: str, rooms: Floats, reached: Floats) -> Any:
+    from matplotlib.ticker import MaxNLocator
+
     figure = new_figure(11.0, 4.2)
     over_time, ever = figure.subplots(1, 2, width_ratios=(1.9, 1.0))
     hours = hours_of(found, 1.0 + np.arange(found.minutes))
     colors = [STAGE_COLORS[stage] for stage in STAGES]
     over_time.stackplot(hours, rooms, colors=colors, labels=STAGES, linewidth=0)
     _lines(over_time, f"{policy}: open rooms by stage, {_of(found)}", "open rooms")
+    over_time.yaxis.set_major_formatter("{x:,.0f}")
     over_time.set_xlim(hours[0], hours[-1])
     over_time.set_ylim(0, 1.22 * rooms.sum(0).max())
     handles, names = over_time.get_legend_handles_labels()
@@ -82,6 +85,8 @@ def _stages(found: Comparison, policy: str, rooms: Floats, reached: Floats) -> A
     ever.set_xlim(0, 1.38 * max(reached.max(), 1.0))
     _lines(ever, f"ever in the stage, of {total:,.0f} rooms", "")
     ever.set_xlabel("rooms")
+    ever.xaxis.set_major_formatter("{x:,.0f}")
+    ever.xaxis.set_major_locator(MaxNLocator(4))
     ever.grid(axis="y", visible=False)
     return figure
 

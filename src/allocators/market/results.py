@@ -13,7 +13,7 @@ from .playing import Allocate, Playing, Run
 
 SEED, VERIFY, SCALE, STOPPED, EXHAUSTED = range(5)
 STAGES = ("SEED", "VERIFY", "SCALE", "STOPPED", "EXHAUSTED")
-_AROUND = 10  # minutes
+_AROUND, _LONGEST = 10, 180  # minutes that a life is to show before and after, and in all
 MINUTES_KEPT = ("offered", "exposures", "retained", "negative", "low_quality", "open_rooms")
 
 
@@ -150,12 +150,14 @@ def _measured(run: Run, outcomes: Outcomes | None) -> dict[str, float]:
 def _lives(run: Run, outcomes: Outcomes, watched: list[Standing]) -> tuple[Life, ...]:
     """Of the rooms that were promoted, and of those that were stopped, the one with most exposures.
 
-    Rather one that is seen for `_AROUND` minutes before and after, or as near to that as any is.
+    Rather one that is seen for `_AROUND` minutes before and after, or as near to that as any is, and not for so long
+    that nothing could be made out.
     """
     minute = np.repeat(np.arange(len(watched)), [stood.rooms.size for stood in watched])
     rooms, stage, exposures, probability, log_evidence, bars = (
         np.concatenate([stood[i] for stood in watched]) for i in range(6)
     )
+    length = np.bincount(rooms, minlength=run.seen.size)
     lives = []
     for end, flags, last in (("promoted", outcomes.graduated, SCALE), ("stopped", outcomes.stopped, STOPPED)):
         before = np.bincount(rooms, stage < SCALE, run.seen.size)
@@ -163,6 +165,7 @@ def _lives(run: Run, outcomes: Outcomes, watched: list[Standing]) -> tuple[Life,
         shows = np.where(flags & (after > 0), np.minimum(np.minimum(before, after), _AROUND), -1.0)
         if shows.max(initial=-1.0) < 0.0:
             continue
+        shows -= 0.5 * (length > _LONGEST)
         room = int(np.argmax(np.where(shows == shows.max(), run.counts[EXPOSURES], -1.0)))
         own = np.flatnonzero(rooms == room)
         last_seen = int(own[-1])
