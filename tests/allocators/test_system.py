@@ -4,6 +4,7 @@ import math
 import threading
 
 import hypothesis.strategies as st
+import numpy as np
 import pytest
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -470,3 +471,50 @@ def test_threads_leave_what_some_order_of_their_calls_would():
     assert allocator.budget_spent == int(state.granted.sum())
     assert sum(len(plan.changes) for plan in plans) + len(allocator.pending_changes) >= 60
     assert len(allocator) == 12
+
+
+@pytest.mark.parametrize("detector", [None, ChangeDetector(bucket=60.0, window=15, delta=0.05)])
+def test_rooms_that_do_no_harm_are_rarely_stopped_through_restarts_and_several_harms(detector):
+    """Each harm exactly at its limit, 80 looks, a retention that turns every 15 minutes: at most .05 + 3 sigma."""
+    rooms, rng = 600, np.random.default_rng(4)
+    follows = Harm(metric="follows", evidence=Proportion(limit=0.05, alternative="below"))
+    watched = Harm(metric="watched", evidence=BoundedMean(limit=0.3, alternative="below"))
+    allocator = ColdStartAllocator(ColdStartConfig(harms=(follows, watched), change_detector=detector), seed=1)
+    allocator.open(range(rooms), now=0.0)
+    for minute in range(80):
+        rates = {"retained": 0.15 if minute // 15 % 2 else 0.6, "negative": 0.02, "follows": 0.05, "watched": 0.3}
+        counts = {name: rng.binomial(20, rate, rooms) for name, rate in rates.items()}
+        allocator.observe(range(rooms), at=60.0 * minute, exposures=20, **counts)
+        plan = allocator.tick(now=60.0 * minute + 1.0, exposures=0)
+    stopped = float((plan.columns()["stage"] == 3).mean())
+    assert 0.0 < stopped <= 0.05 + 3.0 * math.sqrt(0.05 * 0.95 / rooms)
+    assert (allocator._rooms.restarts[:rooms].mean() > 3.0) == (detector is not None)
+
+
+@pytest.mark.parametrize("lag", [1, 2])
+def test_rooms_get_their_quota_from_the_floor_alone_and_little_more(lag):
+    """A host that answers multipliers with Poisson exposures, nothing beyond the floor; rooms that can be supplied."""
+    rooms, rng = 1_500, np.random.default_rng(5)
+    config = ColdStartConfig(
+        seed_done=1.0, seed_share=1.0, multiplier_lag=lag, quota_base=60, quota_content=440, futile_below=0.0
+    )
+    allocator = ColdStartAllocator(config, seed=1)
+    allocator.open(range(rooms), now=0.0, content_score=rng.random(rooms))
+    state = allocator._rooms
+    quota = state.quota[:rooms].copy()
+    per_unit = quota / (10 * 2.0) * np.exp(0.3 * rng.standard_normal(rooms))
+    reports = []
+    for minute in range(10):
+        left = np.maximum(quota - state.granted[:rooms], 0)
+        asked = np.ceil(left / max(10 - minute - (lag - 1), 1) * 1.4).astype(int)
+        plan = allocator.tick(now=60.0 * minute, exposures=int(np.minimum(asked, np.minimum(left, 60)).sum()))
+        assert plan.floor_unmet == 0
+        reports.append(rng.poisson(per_unit * plan.columns()["traffic_multiplier"]))
+        if minute >= lag - 1:
+            allocator.observe(range(rooms), at=60.0 * minute + 59.0, exposures=reports[minute - lag + 1])
+    seen = state.counts[0, :rooms]
+    in_all = np.sum(reports, axis=0)
+    supplied = per_unit * 3.0 * (11 - lag) >= 1.2 * quota
+    assert supplied.mean() > 0.5
+    assert (seen >= 0.95 * quota)[supplied].mean() >= 0.98
+    assert (np.maximum(in_all - quota, 0.0) / quota).mean() <= 0.05
