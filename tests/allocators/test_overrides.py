@@ -323,3 +323,41 @@ def test_old_versions_of_the_rules_are_forgotten_and_the_one_in_force_is_not():
     assert plan.rules == "v249"
     allocator.use_rules(rules("v249", valid_from=1e6))
     assert "RULES_CHANGED" not in allocator.tick(now=1e6, exposures=0)["a"].reason_codes
+
+
+@pytest.mark.parametrize(
+    "made_from", [{"x": b"\xff"}, {"x": object()}, {"x": float("nan")}, {"x": 2**70}, {"x": "\ud800"}, {"x": {1, 2}}]
+)
+def test_rules_that_could_not_be_saved_are_refused(made_from):
+    allocator = opened(["a"])
+    with pytest.raises(ValueError, match="made_from of version '1' cannot be saved"):
+        allocator.use_rules(rules("1", made_from=made_from))
+    assert allocator.to_bytes()
+    allocator.use_rules(rules("1", made_from={"log": ["week 1", 2.5, None, {"rows": 7}]}))
+    assert ColdStartAllocator.from_bytes(allocator.to_bytes()).to_bytes() == allocator.to_bytes()
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("value", 2.0**40, "a wrong value"),  # of a weight
+        ("kind", "kill", "a wrong value"),
+        ("kind", "pin", "times are missing"),  # twice the order, once its times
+        ("until", 7.0, "times are missing"),
+    ],
+)
+def test_forged_orders_are_refused(field, value, message):
+    """What no history leaves would fail much later, in a tick."""
+    from seedbed.allocators.cold_start import _checkpointing
+    from seedbed.bandits import CheckpointError
+    from seedbed.bandits.checkpoint import pack, unpack
+
+    allocator = opened()
+    allocator.override("a", "weight", value=2.0, now=0.0, **WHO)
+    checkpoint = unpack(allocator.to_bytes(), _checkpointing.KIND)
+    orders = checkpoint.values["overrides"]
+    orders.append({**orders[0], field: value})
+    if message == "a wrong value" or field == "until":
+        del orders[0]
+    with pytest.raises(CheckpointError, match=message):
+        ColdStartAllocator.from_bytes(pack(checkpoint))

@@ -1,8 +1,10 @@
 """The whole allocator beside a ledger in plain Python, through any sequence of calls."""
 
 import math
+import threading
 
 import hypothesis.strategies as st
+import numpy as np
 import pytest
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -412,5 +414,107 @@ class System(RuleBasedStateMachine):
                 self.allocator.observe(id, at=self.now, exposures=1)
 
 
-System.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+System.TestCase.settings = settings(max_examples=40, stateful_step_count=35, deadline=None)
 TestSystem = System.TestCase
+
+
+def test_threads_leave_what_some_order_of_their_calls_would():
+    """Every call of every thread is counted once; grants never exceed what was offered."""
+    config = ColdStartConfig(**SHARED, change_detector=ChangeDetector(bucket=60.0, window=5), budget={"limit": 3_000})
+    allocator = ColdStartAllocator(config, seed=3)
+    rooms = [f"r{i}" for i in range(12)]
+    allocator.open(rooms, now=0.0)
+    errors, plans = [], []
+
+    def guarded(work):
+        def run():
+            try:
+                for i in range(60):
+                    work(i)
+            except Exception as error:  # a thread's error would be lost
+                errors.append(error)
+
+        return threading.Thread(target=run)
+
+    def observing(i):
+        allocator.observe(rooms, at=0.0, exposures=2, retained=1, follows=[i % 2] * 12)
+
+    def ordering(i):
+        allocator.override(rooms[i % 12], ("pin", "weight")[i % 2], value=1, now=100.0, actor="a", reason="b")
+        allocator.lift(rooms[i % 12], now=100.0, actor="a")
+
+    def coming(i):
+        allocator.open(f"n{i}", now=100.0)
+        allocator.close(f"n{i}", now=100.0)
+
+    def reading(i):
+        counts = allocator.explain(rooms[i % 12]).counts
+        assert counts["retained"] * 2 == counts["exposures"]
+        assert allocator.budget_spent + allocator.budget_available >= 3_000
+        assert len(allocator) >= 12
+        assert all(order.ended is None for order in allocator.overrides)
+
+    def ticking(i):
+        plans.append(allocator.tick(now=100.0, exposures=40))
+        ColdStartAllocator.from_bytes(allocator.to_bytes())
+
+    threads = [guarded(work) for work in (observing, observing, ordering, coming, reading, ticking)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    assert len(plans) == 60
+    assert all(plan.granted <= 40 for plan in plans)
+    state = allocator._rooms
+    assert state.counts[[0, 1, 3], :12].tolist() == [[240.0] * 12, [120.0] * 12, [60.0] * 12]
+    assert allocator.budget_spent == int(state.granted.sum())
+    assert sum(len(plan.changes) for plan in plans) + len(allocator.pending_changes) >= 60
+    assert len(allocator) == 12
+
+
+@pytest.mark.parametrize("detector", [None, ChangeDetector(bucket=60.0, window=15, delta=0.05)])
+def test_rooms_that_do_no_harm_are_rarely_stopped_through_restarts_and_several_harms(detector):
+    """Each harm exactly at its limit, 80 looks, a retention that turns every 15 minutes: at most .05 + 3 sigma."""
+    rooms, rng = 600, np.random.default_rng(4)
+    follows = Harm(metric="follows", evidence=Proportion(limit=0.05, alternative="below"))
+    watched = Harm(metric="watched", evidence=BoundedMean(limit=0.3, alternative="below"))
+    allocator = ColdStartAllocator(ColdStartConfig(harms=(follows, watched), change_detector=detector), seed=1)
+    allocator.open(range(rooms), now=0.0)
+    for minute in range(80):
+        rates = {"retained": 0.15 if minute // 15 % 2 else 0.6, "negative": 0.02, "follows": 0.05, "watched": 0.3}
+        counts = {name: rng.binomial(20, rate, rooms) for name, rate in rates.items()}
+        allocator.observe(range(rooms), at=60.0 * minute, exposures=20, **counts)
+        plan = allocator.tick(now=60.0 * minute + 1.0, exposures=0)
+    stopped = float((plan.columns()["stage"] == 3).mean())
+    assert 0.0 < stopped <= 0.05 + 3.0 * math.sqrt(0.05 * 0.95 / rooms)
+    assert (allocator._rooms.restarts[:rooms].mean() > 3.0) == (detector is not None)
+
+
+@pytest.mark.parametrize("lag", [1, 2])
+def test_rooms_get_their_quota_from_the_floor_alone_and_little_more(lag):
+    """A host that answers multipliers with Poisson exposures, nothing beyond the floor; rooms that can be supplied."""
+    rooms, rng = 1_500, np.random.default_rng(5)
+    config = ColdStartConfig(
+        seed_done=1.0, seed_share=1.0, multiplier_lag=lag, quota_base=60, quota_content=440, futile_below=0.0
+    )
+    allocator = ColdStartAllocator(config, seed=1)
+    allocator.open(range(rooms), now=0.0, content_score=rng.random(rooms))
+    state = allocator._rooms
+    quota = state.quota[:rooms].copy()
+    per_unit = quota / (10 * 2.0) * np.exp(0.3 * rng.standard_normal(rooms))
+    reports = []
+    for minute in range(10):
+        left = np.maximum(quota - state.granted[:rooms], 0)
+        asked = np.ceil(left / max(10 - minute - (lag - 1), 1) * 1.4).astype(int)
+        plan = allocator.tick(now=60.0 * minute, exposures=int(np.minimum(asked, np.minimum(left, 60)).sum()))
+        assert plan.floor_unmet == 0
+        reports.append(rng.poisson(per_unit * plan.columns()["traffic_multiplier"]))
+        if minute >= lag - 1:
+            allocator.observe(range(rooms), at=60.0 * minute + 59.0, exposures=reports[minute - lag + 1])
+    seen = state.counts[0, :rooms]
+    in_all = np.sum(reports, axis=0)
+    supplied = per_unit * 3.0 * (11 - lag) >= 1.2 * quota
+    assert supplied.mean() > 0.5
+    assert (seen >= 0.95 * quota)[supplied].mean() >= 0.98
+    assert (np.maximum(in_all - quota, 0.0) / quota).mean() <= 0.05

@@ -15,7 +15,7 @@ from ...bandits.arms import is_id
 from ...bandits.checkpoint import Checkpoint, pack, require, take, unpack
 from .config import ColdStartConfig
 from .metrics import EXPOSURES, METRICS, NEGATIVE, VIEWERS, WHOLE
-from .overrides import KINDS, Override
+from .overrides import FORCED, KINDS, Override
 from .reasons import BIT
 from .rulebook import OWN
 from .rules import Rules
@@ -194,10 +194,12 @@ def _take_overrides(allocator: ColdStartAllocator, values: dict[str, Any]) -> No
         good = all(isinstance(span, list) and len(span) == 2 and all(map(_is_time, span)) for span in pair[1])
         require(good, "times of overrides are no times")
         overrides.forced[pair[0]] = [(span[0], span[1]) for span in pair[1]]
+    left = {room: list(spans) for room, spans in overrides.forced.items()}
     for override in overrides.active.values():
-        spans = overrides.forced.get(override.room, [])
-        is_noted = override.kind in ("kill", "ban") or (override.at, override.until) in spans
-        require(is_noted, "an override's times are missing")
+        if override.kind in FORCED:
+            spans = left.get(override.room, [])
+            require((override.at, override.until) in spans, "an override's times are missing")
+            spans.remove((override.at, override.until))
     overrides.news = [_override(fields) for fields in take(values, "news", lambda v: isinstance(v, list), "a list")]
 
 
@@ -209,7 +211,8 @@ def _override(fields: Any) -> Override:
     ended, by, value = fields["ended"], fields["ended_by"], fields["value"]
     require((ended is None) == (by is None), "an override has a wrong end")
     require(ended is None or (_is_time(ended) and isinstance(by, str)), "an override has a wrong end")
-    require(type(value) is float and 0.0 <= value <= 2.0**40, "an override has a wrong value")
+    low, high = {"pin": (0.0, 2.0**40), "weight": (1e-3, 1e3)}.get(fields["kind"], (0.0, 0.0))
+    require(type(value) is float and low <= value <= high, "an override has a wrong value")
     return Override(**fields)
 
 

@@ -10,7 +10,7 @@ from ...bandits._random import ArmId
 from .reasons import Reason
 
 KINDS = ("kill", "pin", "ban", "weight")  # the earlier ones prevail
-_FORCED = ("pin", "weight")  # exposures that the draws would not have given
+FORCED = ("pin", "weight")  # exposures that the draws would not have given
 _MOST = 32  # past times of a room that are told apart
 
 
@@ -60,7 +60,7 @@ class Overrides:
         self.end([override.room], [override.kind], override.at, override.actor)
         self.active[override.room, override.kind] = override
         self.news.append(override)
-        if override.kind in _FORCED:
+        if override.kind in FORCED:
             self.forced.setdefault(override.room, []).append((override.at, override.until))
 
     def end(self, rooms: Iterable[ArmId], kinds: Iterable[str], now: float, actor: str) -> None:
@@ -72,14 +72,14 @@ class Overrides:
                     continue
                 ended = min(now, override.until)
                 self.news.append(replace(override, ended=ended, ended_by=actor))
-                if kind in _FORCED:
+                if kind in FORCED:
                     self._end_span(room, (override.at, override.until), ended)
 
     def _end_span(self, room: ArmId, span: tuple[float, float], ended: float) -> None:
         """Note when an order's time ended; past times that touch become one, and the oldest ones beyond `_MOST`."""
         spans = self.forced[room]
         spans.remove(span)
-        held = [(o.at, o.until) for kind in _FORCED if (o := self.active.get((room, kind))) is not None]
+        held = [(o.at, o.until) for kind in FORCED if (o := self.active.get((room, kind))) is not None]
         for other in held:
             spans.remove(other)
         past: list[tuple[float, float]] = []

@@ -1,5 +1,6 @@
 """Rulebook: the versions of the rules that an allocator holds, which of them is in force, and how to go back."""
 
+from ...bandits.checkpoint import Checkpoint, pack, unpack
 from .config import ColdStartConfig
 from .gates import Gate, GateTable
 from .metrics import EXPOSURES, METRICS
@@ -44,6 +45,11 @@ class Rulebook:
             raise ValueError(
                 f"version {rules.version!r} is known with another content; a version never changes, so name a new one"
             )
+        if known is None and not _can_be_saved(rules):
+            raise ValueError(
+                f"made_from of version {rules.version!r} cannot be saved: "
+                "numbers, texts, lists and maps of names, not nested deeply, can"
+            )
 
     def use(self, rules: Rules) -> None:
         """Put a version into use above all others."""
@@ -81,3 +87,12 @@ class Rulebook:
     def gates_of(self, place: int) -> tuple[Gate, ...]:
         """Gates of a bucket by its place."""
         return self.in_force.buckets[place].gates
+
+
+def _can_be_saved(rules: Rules) -> bool:
+    """Whether a checkpoint would hold the very same rules."""
+    try:
+        blob = pack(Checkpoint("rules", {}, {"rules": rules.model_dump(mode="json")}, {}))
+        return Rules.model_validate(unpack(blob, "rules").values["rules"]) == rules
+    except (ValueError, TypeError, OverflowError, RecursionError):
+        return False
