@@ -253,7 +253,7 @@ CONTRADICTIONS = [
     ("change detector", "cold start", lambda c: c.values.update(bandit=KINDS["beta, detector"])),
     ("no id, or an id no room", "cold start", put("quota", 0, 0)),
     ("open and closed", "cold start", put("closed", 0, 5.0)),
-    ("seen too much", "cold start", put("seen", 0, 2**52)),
+    ("seen too much", "cold start", put("yield_seen", 0, 2**52)),
     ("buckets contradict", "told all, detector", far_ahead),
     ("journal = 'x' is not a name", "durable", lambda c: c.values.update(journal="x")),
     ("journal = '.*' is not a name", "durable", lambda c: c.values.update(journal="zz" * 16)),

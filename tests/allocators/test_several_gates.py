@@ -244,3 +244,29 @@ def test_the_objective_takes_bars_however_low():
     allocator.open(range(10), now=0.0, bucket=["", "low"] * 5)
     allocator.override(1, "weight", value=1_000.0, now=0.0, actor="ann", reason="campaign")
     assert allocator.tick(now=60.0, exposures=100).granted == 100
+
+
+def test_what_the_bandit_refuses_is_not_counted():
+    """All or nothing, whatever the reason."""
+    allocator = opened(change_detector=ChangeDetector(bucket=60.0, window=15))
+    allocator.tick(now=60.0, exposures=100)
+    allocator.bandit.select(["r"], now=10.0)  # whose clock then is behind
+    before = allocator.to_bytes()
+    with pytest.raises(ValueError, match="after the latest now"):
+        allocator.observe("r", at=60.0, exposures=10, retained=3)
+    assert allocator.to_bytes() == before
+
+
+def test_forged_proofs_are_refused():
+    from seedbed.allocators.cold_start import _checkpointing
+    from seedbed.bandits import CheckpointError
+    from seedbed.bandits.checkpoint import pack, unpack
+
+    for forged in (1e300, 1e19, -1.0):
+        checkpoint = unpack(opened().to_bytes(), _checkpointing.KIND)
+        checkpoint.arrays["proofs"][1, 0] = forged
+        try:
+            evidence = ColdStartAllocator.from_bytes(pack(checkpoint)).tick(now=60.0, exposures=9)["r"].stop_rule
+        except CheckpointError:
+            continue
+        assert 0.0 <= evidence["evidence"] < 1.0

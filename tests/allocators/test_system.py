@@ -450,7 +450,8 @@ def test_threads_leave_what_some_order_of_their_calls_would():
     def reading(i):
         counts = allocator.explain(rooms[i % 12]).counts
         assert counts["retained"] * 2 == counts["exposures"]
-        assert allocator.budget_spent + allocator.budget_available >= 3_000
+        assert 0 <= allocator.budget_available <= 3_000  # each is whole by itself; the two are not read at once
+        assert allocator.budget_spent >= 0
         assert len(allocator) >= 12
         assert all(order.ended is None for order in allocator.overrides)
 

@@ -31,7 +31,7 @@ _SLACK = 1e-6  # sums of the same fractions in another order
 _RANGES: dict[str, tuple[float, float]] = {
     "counts": (0, _LARGEST),
     "learned": (0, _LARGEST),
-    "proofs": (-1e300, 1e300),
+    "proofs": (-1e19, 1e19),
     "organic": (0, _LARGEST),
     "granted": (0, _LARGEST),
     "current": (0, _LARGEST),
@@ -259,9 +259,10 @@ def _take_rooms(allocator: ColdStartAllocator, arrays: dict[str, Any], columns: 
     require(bool((rooms.learned <= rooms.counts * (1.0 + _SLACK)).all()), "more is learnt than was observed")
     require(bool((rooms.organic[1] <= rooms.organic[0]).all()), "too many reactions")
     try:
-        allocator._registry.harms.log_evidence(rooms.proofs)
+        is_finite = bool(np.isfinite(allocator._registry.harms.log_evidence(rooms.proofs)).all())
     except ValueError:
-        require(False, "evidence of harm is none that events can have left")
+        is_finite = False
+    require(is_finite, "evidence of harm is none that events can have left")
     require(bool((yields.seen <= rooms.counts[EXPOSURES]).all()), "pacing has seen too much")
     require(bool((rooms.in_flight >= 0).all()), "more exposures than granted")
     require(bool(((rooms.current >= 0) & (rooms.current <= rooms.in_flight)).all()), "exposures in flight contradict")

@@ -404,14 +404,20 @@ class ColdStartAllocator:
         at: NDArray[np.float64],
     ) -> None:
         """Add counts, `[M, B]`, to what rooms have: to all of them, and to what may be learnt from."""
-        overrides = self._overrides
-        self._registry.learn(columns, counts)
+        overrides, learnt = self._overrides, self.bandit.updates
+        everywhere, everything = columns, counts
         if overrides.forced:
             flight = self.config.tick_seconds * self.config.multiplier_lag
             fair = np.array([not overrides.is_forced(id, t, flight) for id, t in zip(ids, at.tolist(), strict=True)])
             rows, columns, at = rows[fair], columns[fair], at[fair]
             counts = np.ascontiguousarray(counts[:, fair])
+        self._tell(rows, counts, at)  # before anything is counted: what the bandit refuses is not
+        self._registry.learn(everywhere, everything)
         add_rows(self._rooms.learned, columns, counts)
+        self._registry.start_afresh(learnt)
+
+    def _tell(self, rows: NDArray[np.int64], counts: NDArray[np.float64], at: NDArray[np.float64]) -> None:
+        """Tell the bandit who stayed, `[B]` rooms and their counts, `[M, B]`."""
         outcomes = np.concatenate([counts[RETAINED], counts[EXPOSURES] - counts[RETAINED]])
         twice, rewards = np.tile(rows, 2), np.repeat([1.0, 0.0], rows.size)
         if self.config.change_detector is None:
@@ -421,9 +427,7 @@ class ColdStartAllocator:
         order = np.argsort(times, kind="stable")  # a later viewer told first would close a bucket that is half told
         twice, rewards, times = twice[order], rewards[order], times[order]
         each = outcomes[order].astype(np.int64)  # the detector takes weights for importance: viewers one by one
-        learnt = self.bandit.updates
         self.bandit.update_rows(np.repeat(twice, each), np.repeat(rewards, each), at=np.repeat(times, each))
-        self._registry.start_afresh(learnt)
 
     def _charge_excess(self, columns: NDArray[np.int64]) -> None:
         """Charge what distinct rooms were shown beyond their grants."""

@@ -167,6 +167,8 @@ class Registry:
         The bandit kept what came since the change, of retention alone: where a gate counts anything else over the same
         viewers, all of it starts from nothing. Evidence of harm that suffices already is kept, for the next tick.
         """
+        if self.config.change_detector is None:
+            return
         recent = takewhile(lambda change: change.event > event, reversed(self.bandit.changes))
         ids = list(dict.fromkeys(change.arm for change in recent))
         if not ids:
@@ -188,9 +190,8 @@ class Registry:
         if self.config.objective == "global":
             return weights
         bars = np.array(self.rules.bars, np.float64)
-        relative: NDArray[np.float64] = (bars.min() / bars)[
-            self.rooms.bucket[columns]
-        ]  # at most 1, however low a bar is
+        shares: NDArray[np.float64] = bars.min() / bars  # at most 1, however low a bar is
+        relative = shares[self.rooms.bucket[columns]]
         return relative if weights is None else relative * weights
 
     def learn_yields(self, columns: Columns) -> None:

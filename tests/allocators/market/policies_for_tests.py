@@ -39,3 +39,13 @@ class Climber:
     @classmethod
     def from_bytes(cls, blob):
         return cls(np.frombuffer(blob).reshape(2, -1).copy())
+
+
+def make_climber(config, fitted, seed):
+    """A maker that other processes can import."""
+    return Climber()
+
+
+def make_uniform(config, fitted, seed):
+    """A maker that other processes can import."""
+    return uniform

@@ -8,7 +8,7 @@ import sys
 import joblib
 import numpy as np
 import pytest
-from allocators.market.policies_for_tests import SMALL, Climber, uniform
+from allocators.market.policies_for_tests import SMALL, make_climber, make_uniform
 from joblib._parallel_backends import ThreadingBackend
 
 from seedbed.allocators.market import Comparison, MarketConfig, Result, compare, play
@@ -200,14 +200,6 @@ def test_own_quota_is_measured(fitted):
     assert found.measures["quota"] < found.measures["quota_95"]  # or else the two could not be told apart
     np.testing.assert_array_equal(found.by_minute[MINUTES_KEPT.index("retained")], run.by_minute[2])
     np.testing.assert_array_equal(found.by_minute[MINUTES_KEPT.index("low_quality")], run.low)
-
-
-def make_climber(config, fitted, seed):
-    return Climber()
-
-
-def make_uniform(config, fitted, seed):
-    return uniform
 
 
 OWN = {"climber": make_climber, "mine": make_uniform, "M": route_m}

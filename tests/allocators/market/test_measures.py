@@ -33,12 +33,15 @@ def test_by_hand(run):
         run, counts=counts, by_minute=by_minute, truth=truth, offered=np.array([400, 400]), n_open=np.array([3, 4]),
         seen=np.array([0.0, 0.0, 60.0, 0.0]), closes=np.array([900.0, 120.0, 900.0, 120.0]), milestones=(60,),
         reached=np.array([[60.0, 120.0, np.nan, np.nan]]), low=np.array([30, 30]), harmful=np.array([30, 30]),
+        facts=dataclasses.replace(run.facts, opened=np.array([-30.0, 0.0, 30.0, 0.0])),
     )  # fmt: skip
     found = measures(small, patience=120.0, graduated=flags(1, 0, 0, 0), stopped=flags(0, 1, 0, 1))
     expected = {
         "retained": 68 / 680,
         "used": 680 / 800,
         "guaranteed": 2 / 3,
+        "guaranteed_new": 1 / 2,
+        "in_time": 1 / 2,
         "covered": 2 / 3,
         "low_quality": 60 / 680,
         "harmful": 60 / 680,
