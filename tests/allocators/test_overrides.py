@@ -209,7 +209,7 @@ def test_the_twin_of_a_checkpoint_has_rules_orders_and_their_past():
 
 
 def test_explanations_say_why_and_what_would_change_it():
-    allocator = opened(["a", "b"], seed_deadline=1e6)
+    allocator = opened(["a", "b"], seed_deadline=1e6, seed_done=0.8)
     allocator.observe("a", at=0.0, exposures=90, retained=30)
     allocator.tick(now=60.0, exposures=100)
     allocator.override("a", "weight", value=2.0, now=61.0, **WHO)

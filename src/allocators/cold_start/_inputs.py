@@ -5,9 +5,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...bandits._inputs import checked_floats
+from ...bandits._inputs import checked_float, checked_floats, checked_int
 from ...bandits._random import ArmId
 from ...bandits.arms import checked_id, checked_ids
+from .metrics import EXPOSURES, METRICS, VIEWERS, WHOLE
+from .overrides import KINDS
 
 LARGEST_COUNT = 10**12  # of one observation; the bandit takes no larger weight
 
@@ -73,3 +75,35 @@ def checked_each(values: Any, name: str, size: int) -> list[Any]:
     if len(each) != size:
         raise ValueError(f"{name} must be one for all or one a room, {size}; got {len(each)}; nothing was opened")
     return each
+
+
+def checked_value(kind: str, value: float | None) -> float:
+    """The value of an override, by its kind."""
+    if kind not in KINDS:
+        raise ValueError(f"kind = {kind!r} is not one of {list(KINDS)}")
+    if kind in ("kill", "ban"):
+        if value is not None:
+            raise ValueError(f"value = {value!r}: a {kind} has none; leave it out")
+        return 0.0
+    if kind == "pin":
+        return float(checked_int(value, "value, exposures a tick,", 0, 2**40))
+    if value is None or not 1e-3 <= checked_float(value, "value") <= 1e3:
+        raise ValueError(f"value = {value!r} of a weight is not a factor in [0.001, 1000]")
+    return float(value)
+
+
+def checked_observation(ids: list[ArmId], given: tuple[Any, ...]) -> NDArray[np.float64]:
+    """Counts of one observation as `[M, B]`."""
+    counts = np.empty((len(METRICS), len(ids)))
+    for row, (name, values) in enumerate(zip(METRICS, given, strict=True)):
+        checked = checked_counts if name in WHOLE else checked_amounts
+        counts[row] = checked(values, name, len(ids))
+    for metric in VIEWERS:
+        wrong = np.flatnonzero(counts[metric] > counts[EXPOSURES])
+        if wrong.size:
+            i = int(wrong[0])
+            raise ValueError(
+                f"{METRICS[metric]} = {counts[metric, i]:g} of room {ids[i]!r} is more than its exposures, "
+                f"{counts[EXPOSURES, i]:g}; nothing was counted"
+            )
+    return counts

@@ -4,26 +4,30 @@ import threading
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...bandits import Bandit
 from ...bandits._inputs import MAX_TIME, checked_at, checked_float, checked_int, checked_now
 from ...bandits._table import columns_of
 from ...constraints import Budget
 from ...constraints.evidence._mixtures import add_rows
-from . import _checkpointing
-from ._inputs import checked_amounts, checked_counts, checked_each, checked_rooms, checked_shares, checked_text
+from . import _checkpointing, _learning, _ticking
+from ._inputs import (
+    checked_counts,
+    checked_each,
+    checked_observation,
+    checked_rooms,
+    checked_shares,
+    checked_text,
+    checked_value,
+)
 from .config import ColdStartConfig
 from .explain import Explanation, explain
-from .handing_out import hand_out
-from .metrics import EXPOSURES, METRICS, RETAINED, VIEWERS, WHOLE
-from .overrides import KINDS, Orders, Override, Overrides
-from .plan import Columns, Plan
-from .reasons import BIT, Reason
+from .metrics import EXPOSURES, RETAINED
+from .overrides import KINDS, Override, Overrides
+from .plan import Plan
 from .registry import Registry
 from .rules import Rules
-from .stages import TIERS, Move, Rooms, Stage, StageChange, advance, extend, is_live, needed_evidence
-from .yields import is_short
+from .stages import TIERS, Rooms, Stage, StageChange
 
 _ENOUGH = 100  # exposures of either kind of traffic before the two are compared
 _MOST_AT_ONCE = 10_000_000
@@ -85,6 +89,11 @@ class ColdStartAllocator:
     def bandit(self) -> Bandit:
         """The bandit whose draws share out what is left after the floor; an arm is a room."""
         return self._registry.bandit
+
+    @property
+    def now(self) -> float | None:
+        """Seconds, the latest present that it was told; None before any. No later call may give an earlier one."""
+        return self._now
 
     @property
     def budget_spent(self) -> int:
@@ -261,7 +270,7 @@ class ColdStartAllocator:
             For anything else that makes no sense. Nothing was ordered.
         """
         ids = checked_rooms(room)
-        amount = _checked_value(kind, value)
+        amount = checked_value(kind, value)
         for text, what in ((actor, "actor"), (reason, "reason")):
             checked_text(text, what)
             if not text.strip():
@@ -377,7 +386,7 @@ class ColdStartAllocator:
         """
         ids = checked_rooms(room)
         given = (exposures, retained, comments, follows, negative, watched, minutes)
-        counts = _checked_observation(ids, given)
+        counts = checked_observation(ids, given)
         if source not in ("exploration", "organic"):
             raise ValueError(f"source = {source!r} is neither 'exploration' nor 'organic'; nothing was counted")
         with self._lock:
@@ -392,50 +401,7 @@ class ColdStartAllocator:
             if source == "organic":
                 add_rows(self._rooms.organic, columns, counts[[EXPOSURES, RETAINED]])
                 return
-            self._learn(ids, rows, columns, counts, np.broadcast_to(np.asarray(at, np.float64), len(ids)))
-            self._charge_excess(np.unique(columns))
-
-    def _learn(
-        self,
-        ids: list[Any],
-        rows: NDArray[np.int64],
-        columns: NDArray[np.int64],
-        counts: NDArray[np.float64],
-        at: NDArray[np.float64],
-    ) -> None:
-        """Add counts, `[M, B]`, to what rooms have: to all of them, and to what may be learnt from."""
-        overrides, learnt = self._overrides, self.bandit.updates
-        everywhere, everything = columns, counts
-        if overrides.forced:
-            flight = self.config.tick_seconds * self.config.multiplier_lag
-            fair = np.array([not overrides.is_forced(id, t, flight) for id, t in zip(ids, at.tolist(), strict=True)])
-            rows, columns, at = rows[fair], columns[fair], at[fair]
-            counts = np.ascontiguousarray(counts[:, fair])
-        self._tell(rows, counts, at)  # before anything is counted: what the bandit refuses is not
-        self._registry.learn(everywhere, everything)
-        add_rows(self._rooms.learned, columns, counts)
-        self._registry.start_afresh(learnt)
-
-    def _tell(self, rows: NDArray[np.int64], counts: NDArray[np.float64], at: NDArray[np.float64]) -> None:
-        """Tell the bandit who stayed, `[B]` rooms and their counts, `[M, B]`."""
-        outcomes = np.concatenate([counts[RETAINED], counts[EXPOSURES] - counts[RETAINED]])
-        twice, rewards = np.tile(rows, 2), np.repeat([1.0, 0.0], rows.size)
-        if self.config.change_detector is None:
-            self.bandit.update_rows(twice, rewards, weight=outcomes)
-            return
-        times = np.tile(at, 2)
-        order = np.argsort(times, kind="stable")  # a later viewer told first would close a bucket that is half told
-        twice, rewards, times = twice[order], rewards[order], times[order]
-        each = outcomes[order].astype(np.int64)  # the detector takes weights for importance: viewers one by one
-        self.bandit.update_rows(np.repeat(twice, each), np.repeat(rewards, each), at=np.repeat(times, each))
-
-    def _charge_excess(self, columns: NDArray[np.int64]) -> None:
-        """Charge what distinct rooms were shown beyond their grants."""
-        rooms = self._rooms
-        excess = np.maximum(-rooms.in_flight[columns], 0)
-        rooms.granted[columns] += excess
-        rooms.current[columns] = np.minimum(rooms.current[columns], rooms.in_flight[columns])
-        self._budget.charge(self._spending, int(excess.sum()))
+            _learning.learn(self, ids, rows, counts, np.broadcast_to(np.asarray(at, np.float64), len(ids)))
 
     def release(self, room: Any, *, exposures: Any) -> None:
         """Give back exposures that were granted and will never be shown, so that others may have them.
@@ -496,136 +462,7 @@ class ColdStartAllocator:
         with self._lock:
             now, window = self._checked_now(now)
             self._enter(now, window)
-            self._forget_overdue(now)
-            self._overrides.expire(now)
-            available = min(exposures, self.budget_available)
-            ids, handles = self._registry.open_rooms()
-            columns = columns_of(handles)
-            reasons = np.zeros(self._rooms.stage.size, np.int64)
-            if overdue > 0.0:
-                reasons[columns] |= BIT[Reason.STALE]
-            if self._registry.rules.settle(now):
-                self._registry.follow_all_rules()
-                reasons[columns] |= BIT[Reason.RULES_CHANGED]
-            self._judge(columns, now, reasons, promotes=overdue <= 0.0)
-            self._registry.learn_yields(columns)
-            reasons[columns[self._is_mismatched(columns)]] |= BIT[Reason.MISMATCHED]
-            keep = self._registry.eligibility.allows(self._registry.blocks, columns)
-            reasons[columns[~keep]] |= BIT[Reason.BLOCKED]
-            grants, floor_unmet, served = self._grant(handles, keep, now, available, reasons, extends=overdue <= 0.0)
-            multipliers = self._registry.push(columns, served, fade)
-            reasons[columns[is_short(self._registry.paced, self._registry.yields, columns)]] |= BIT[
-                Reason.INSUFFICIENT_SUPPLY
-            ]
-            self._rooms.reasons[columns] = reasons[columns]
-            changes, self._changes = tuple(self._changes), []
-            overrides, self._overrides.news = tuple(self._overrides.news), []
-            return Plan(
-                self.config,
-                self.rules,
-                ids,
-                self._plan_columns(columns, grants, multipliers, reasons),
-                now=now,
-                available=available,
-                floor_unmet=floor_unmet,
-                changes=changes,
-                overrides=overrides,
-            )
-
-    def _forget_overdue(self, now: float) -> None:
-        ids, columns = self._registry.overdue(now)
-        self._registry.forget(ids, columns)
-        self._overrides.forget(ids, now)
-
-    def _is_mismatched(self, columns: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Rooms whose exploration traffic stays far less than their organic one, `[C]`."""
-        is_lower = np.zeros(columns.size, np.bool_)
-        known = np.flatnonzero(self._rooms.organic[0, columns] >= _ENOUGH)
-        some = columns[known]
-        (shown, stayed), (own_shown, own_stayed) = self._rooms.counts[:2, some], self._rooms.organic[:, some]
-        is_lower[known] = (shown >= _ENOUGH) & (stayed * own_shown < self.config.mismatch_below * own_stayed * shown)
-        return is_lower
-
-    def _grant(
-        self,
-        handles: NDArray[np.int64],
-        allowed: NDArray[np.bool_],
-        now: float,
-        available: int,
-        reasons: NDArray[np.int64],
-        *,
-        extends: bool,
-    ) -> tuple[NDArray[np.int64], int, NDArray[np.bool_]]:
-        """Hand out the tick: pins first, then floors and draws, then extensions of what is left; reserve it all.
-
-        Returns
-        -------
-        (grants, unmet, served)
-            Exposures, [C]; demand of the floor that was not met; rooms whose exposures in flight are wanted, [C].
-        """
-        rooms, config, bandit = self._rooms, self.config, self.bandit
-        columns = columns_of(handles)
-        orders = self._orders(columns, allowed, reasons)
-        grants = orders.pinned(available)
-        keep = allowed & orders.is_free
-        unspent = available - int(grants.sum())
-        weights = self._registry.scales(columns, orders.weights)
-        some = None if weights is None else weights[keep]
-        grants[keep], floor_unmet = hand_out(config, rooms, bandit, handles[keep], now, unspent, reasons, some)
-        is_spent = self.budget_available <= grants.sum()
-        if is_spent:
-            reasons[columns[keep & (grants == 0) & is_live(rooms, columns)]] |= BIT[Reason.BUDGET_SPENT]
-        withheld = BIT[Reason.BUDGET_SPENT if is_spent else Reason.NOTHING_AVAILABLE]
-        reasons[columns[(orders.pins > 0) & (grants == 0)]] |= withheld
-        unspent = available - int(grants.sum())
-        for moved in extend(config, rooms, columns[keep], unspent if extends else 0):
-            self._note(moved, now, reasons)
-            reasons[moved.columns] &= ~BIT[Reason.CAP_REACHED]
-            again = np.flatnonzero(np.isin(columns, moved.columns))
-            some = None if weights is None else weights[again]
-            grants[again] += hand_out(config, rooms, bandit, handles[again], now, unspent, reasons, some)[0]
-        self._budget.reserve(self._spending, int(grants.sum()))
-        rooms.granted[columns] += grants
-        rooms.current[columns] += grants
-        rooms.granted_at[columns[grants > 0]] = now
-        return grants, floor_unmet, allowed & ~orders.is_killed & (is_live(rooms, columns) | (orders.pins > 0))
-
-    def _orders(self, columns: NDArray[np.int64], allowed: NDArray[np.bool_], reasons: NDArray[np.int64]) -> Orders:
-        """Orders in force as arrays over open rooms; note why. A stopped room takes none, an exhausted one pins."""
-        orders = Orders(columns.size)
-        in_force = self._overrides.in_force()
-        if in_force:
-            position_of = {column: i for i, column in enumerate(columns.tolist())}
-            for column, override in zip(
-                self._registry.columns(list(in_force)).tolist(), in_force.values(), strict=True
-            ):
-                position = position_of.get(column)
-                if position is None or not allowed[position]:
-                    continue
-                stage = self._rooms.stage[column]
-                if stage <= Stage.SCALE or (stage == Stage.EXHAUSTED and override.kind == "pin"):
-                    reasons[column] |= BIT[orders.set(position, override)]
-        return orders
-
-    def _plan_columns(
-        self,
-        columns: NDArray[np.int64],
-        grants: NDArray[np.int64],
-        multipliers: NDArray[np.float64],
-        reasons: NDArray[np.int64],
-    ) -> Columns:
-        rooms = self._rooms
-        return Columns(
-            seed_quota=rooms.quota[columns],
-            bucket=rooms.bucket[columns],
-            stage=rooms.stage[columns],
-            exposures=grants,
-            traffic_multiplier=multipliers,
-            probability=rooms.probability[columns],
-            log_evidence=rooms.log_evidence[columns],
-            evidence_needed=needed_evidence(self.config, rooms.restarts[columns]),
-            reasons=reasons[columns],
-        )
+            return _ticking.plan(self, now, exposures, promotes=overdue <= 0.0, fade=fade)
 
     def _checked_now(self, now: Any) -> tuple[float, int]:
         """The caller's present and the budget's window at it, checked before anything changes."""
@@ -637,22 +474,6 @@ class ColdStartAllocator:
         self._now = now
         if self._budget.advance(self._spending, window):
             self._rooms.current[:] = 0  # what is still in flight was charged to an earlier window
-
-    def _judge(self, columns: NDArray[np.int64], now: float, reasons: NDArray[np.int64], *, promotes: bool) -> None:
-        """Run the gates over rooms with new evidence, then move rooms between stages."""
-        rooms, registry = self._rooms, self._registry
-        changed = columns[rooms.is_new[columns]]
-        if changed.size:
-            registry.judge(changed)
-        for moved in advance(self.config, rooms, columns, now, promotes=promotes):
-            self._note(moved, now, reasons)
-
-    def _note(self, moved: Move, now: float, reasons: NDArray[np.int64]) -> None:
-        reasons[moved.columns] |= BIT[moved.reason]
-        if moved.reason is Reason.PROMOTED:
-            self._promoted += moved.columns.size
-            self._doubt += float((1.0 - self._rooms.probability[moved.columns]).sum())
-        self._changes += self._registry.changes(moved.columns, now, moved.before.name, moved.after.name, moved.reason)
 
     # state
 
@@ -671,35 +492,3 @@ class ColdStartAllocator:
         """
         allocator: Self = _checkpointing.load(cls, blob)
         return allocator
-
-
-def _checked_value(kind: str, value: float | None) -> float:
-    """The value of an override, by its kind."""
-    if kind not in KINDS:
-        raise ValueError(f"kind = {kind!r} is not one of {list(KINDS)}")
-    if kind in ("kill", "ban"):
-        if value is not None:
-            raise ValueError(f"value = {value!r}: a {kind} has none; leave it out")
-        return 0.0
-    if kind == "pin":
-        return float(checked_int(value, "value, exposures a tick,", 0, 2**40))
-    if value is None or not 1e-3 <= checked_float(value, "value") <= 1e3:
-        raise ValueError(f"value = {value!r} of a weight is not a factor in [0.001, 1000]")
-    return float(value)
-
-
-def _checked_observation(ids: list[Any], given: tuple[Any, ...]) -> NDArray[np.float64]:
-    """Counts of one observation as `[M, B]`."""
-    counts = np.empty((len(METRICS), len(ids)))
-    for row, (name, values) in enumerate(zip(METRICS, given, strict=True)):
-        checked = checked_counts if name in WHOLE else checked_amounts
-        counts[row] = checked(values, name, len(ids))
-    for metric in VIEWERS:
-        wrong = np.flatnonzero(counts[metric] > counts[EXPOSURES])
-        if wrong.size:
-            i = int(wrong[0])
-            raise ValueError(
-                f"{METRICS[metric]} = {counts[metric, i]:g} of room {ids[i]!r} is more than its exposures, "
-                f"{counts[EXPOSURES, i]:g}; nothing was counted"
-            )
-    return counts

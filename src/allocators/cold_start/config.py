@@ -37,7 +37,7 @@ class ColdStartConfig(BaseModel):
     seed_deadline
         Seconds after opening at which SEED ends in any case.
     seed_done
-        Share of the quota that must have been seen for SEED to end.
+        Share of the quota that must have been seen for SEED to end, and its floor with it.
     seed_share
         Largest share of a tick's exposures that the floor of SEED rooms may take.
     front_load
@@ -102,7 +102,7 @@ class ColdStartConfig(BaseModel):
     quota_min: Some = 60
     quota_max: Some = 500
     seed_deadline: Seconds = 600.0
-    seed_done: Annotated[float, Field(gt=0.0, le=1.0)] = 0.8
+    seed_done: Annotated[float, Field(gt=0.0, le=1.0)] = 0.95
     seed_share: Share = 0.25
     front_load: Annotated[float, Field(ge=1.0, le=2.0)] = 1.4
     verify_cap: Some = 600

@@ -205,8 +205,10 @@ def _next(
     now: float | None,
 ) -> list[str]:
     rooms, config = registry.rooms, registry.config
+    present = rooms.opened[column] if now is None else now
     sentences = [
-        f"The order {order.kind!r} of {order.actor} ends at {order.until:g} s ({order.reason})." for order in held
+        f"The order {order.kind!r} of {order.actor} ends in {order.until - present:.0f} s ({order.reason})."
+        for order in held
     ]
     if stage is Stage.STOPPED:
         return [*sentences, "Nothing in this session: a stop is final."]
@@ -218,8 +220,8 @@ def _next(
         return [*sentences, "Nothing in this session" + end]
     if stage is Stage.SEED:
         missing = math.ceil(config.seed_done * rooms.quota[column] - rooms.counts[EXPOSURES, column])
-        ends = rooms.opened[column] + config.seed_deadline
-        sentences.append(f"It is verified after {max(missing, 0)} more viewers, at the latest at {ends:g} s.")
+        left = max(rooms.opened[column] + config.seed_deadline - present, 0.0)
+        sentences.append(f"It is verified after {max(missing, 0)} more viewers, at the latest in {left:.0f} s.")
     if stage is Stage.SCALE:
         sentences.append(
             f"It goes on while the probability of being above all bars is {config.demote_below:.0%} or more."
