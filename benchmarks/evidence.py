@@ -16,6 +16,7 @@ import thresholds
 from rich.progress import track
 
 from seedbed.allocators import ColdStartAllocator, ColdStartConfig
+from seedbed.allocators.market import MarketConfig, calibration
 from seedbed.allocators.replay import Queues, Replay, oracle_allocation, uniform_allocation
 from seedbed.bandits import KLUCB, UCB1, Thompson
 from seedbed.bandits.simulation import Bernoulli, simulate
@@ -158,6 +159,18 @@ def markets():
     return market.rows(20)
 
 
+def calibrations():
+    """The simulated market beside published figures: a day of 20,000 rooms under uniform exposure, seed 0."""
+    rows = []
+    for row in calibration(MarketConfig(), seed=0):
+        ends = sorted(set(row.published))
+        told = " to ".join(f"{end:,.4g}" for end in ends)
+        simulated = "-" if np.isnan(row.simulated) else f"{row.simulated:,.4g}"
+        verdict = "yes" if row.is_inside else "no"
+        rows.append([row.quantity, told, simulated, f"{row.tolerance:.0%}", verdict, row.source, row.note])
+    return table(["quantity", "published", "simulated", "tolerance", "inside", "source", "note"], rows)
+
+
 def promotions():
     """40 replicates of 5,000 rooms a world, looked at every minute; the gate's population fitted to 5,000 others."""
     return table(promoting.HEAD, promoting.rows(40))
@@ -177,6 +190,7 @@ SECTIONS = {
     "Regret": regrets,
     "Stop-loss": stops,
     "Conservative exploration": conservations,
+    "Calibration": calibrations,
     "Simulated market": markets,
     "Promotions": promotions,
     "Fitted thresholds": coverages,
