@@ -6,7 +6,6 @@ import importlib.metadata
 import io
 import json
 import math
-import os
 import platform
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import numpy as np
 from .. import __version__
 from ..allocators.market import Comparison, Interval
 from ..allocators.market.results import MINUTES_KEPT, STAGES, as_plain
+from .files import replace_file
 
 SUMMARY, MINUTES = "summary.json", "minutes.csv.gz"
 
@@ -83,7 +83,7 @@ def _finite(value: Any) -> Any:
 
 def write_summary(summary: dict[str, Any], path: Path) -> None:
     """Write it as JSON, in one step."""
-    _write(path, json.dumps(summary, indent=1, allow_nan=False).encode() + b"\n")
+    replace_file(path, json.dumps(summary, indent=1, allow_nan=False).encode() + b"\n")
 
 
 def write_minutes(found: Comparison, path: Path) -> None:
@@ -98,14 +98,4 @@ def write_minutes(found: Comparison, path: Path) -> None:
             row = [f"{value:.10g}" for value in sums[:, minute].tolist()]
             row += [""] * len(STAGES) if stages is None else [f"{n:.10g}" for n in stages[0][:, minute].tolist()]
             writer.writerow([policy, minute, *row])
-    _write(path, gzip.compress(text.getvalue().encode(), mtime=0))
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Replace a file in one step, so that no reader ever sees half of it."""
-    part = path.with_name(path.name + ".part")
-    with part.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    replace_file(path, gzip.compress(text.getvalue().encode(), mtime=0))

@@ -18,6 +18,7 @@ from ..allocators.cold_start.reasons import names_of
 from ..allocators.replay import Queues, Replay, Step
 from ..bandits import CheckpointError
 from ..bandits.checkpoint import take
+from .files import replace_file
 from .job import Job, numbers, prepare
 from .report import show
 from .summary import summarise, uplift
@@ -110,7 +111,7 @@ def run(options: argparse.Namespace) -> int:
             uplifts.append(_uplift_of(job, seed))
             progress.advance(task)
     summary = {**job.facts, **summarise(replay, changes, uplifts)}
-    _write(folder / SUMMARY, json.dumps(summary, indent=1, allow_nan=False).encode() + b"\n")
+    replace_file(folder / SUMMARY, json.dumps(summary, indent=1, allow_nan=False).encode() + b"\n")
     show(summary, console)
     _say(console, f"Decisions, checkpoint and summary: {folder}")
     return 0
@@ -193,14 +194,4 @@ def _save(folder: Path, job: Job, replay: Replay, changes: list[dict[str, Any]],
     """Write the checkpoint, after the decisions that it counts are on the disk."""
     decisions.flush()
     os.fsync(decisions.fileno())
-    _write(folder / CHECKPOINT, replay.to_bytes(facts=job.facts, changes=changes, written=decisions.tell()))
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Replace a file in one step, so that no reader ever sees half of it."""
-    part = path.with_name(path.name + ".part")
-    with part.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    replace_file(folder / CHECKPOINT, replay.to_bytes(facts=job.facts, changes=changes, written=decisions.tell()))

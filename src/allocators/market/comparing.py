@@ -276,12 +276,12 @@ def verdict(found: Comparison) -> str:
         for what, kept in (("negative feedback", limits["negative"]), ("low-quality share", limits["low_quality"]))
     ]
     guard = f"{own}: {' and '.join(states)}."
-    signs = {name: found.difference(own, name) for name in others}
+    to_own = {name: found.relative(name, own) for name in others}  # as tables show it
     if len(found.seeds) == 1:
-        ahead = [name for name, d in signs.items() if d.mean > 0.0]
+        ahead = [name for name, d in to_own.items() if d.mean < 0.0]
         said = f"{own} retained more viewers an exposure than {_listed(ahead)}; " if ahead else ""
         return f"One replicate carries no interval, so any difference may be chance: {said}{guard}"
-    groups = {s: [name for name, d in signs.items() if d.sign == s] for s in (1, -1, 0)}
+    groups = {s: [name for name, d in to_own.items() if d.sign == -s] for s in (1, -1, 0)}
     parts = []
     if groups[1]:
         parts.append(f"{own} retains more viewers an exposure than {_listed(groups[1])}")
