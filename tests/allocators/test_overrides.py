@@ -3,7 +3,7 @@
 import pytest
 
 from seedbed.allocators import ColdStartAllocator, ColdStartConfig
-from seedbed.allocators.cold_start import Atoms, BetaPopulation, BucketRules, Gate, Rules
+from seedbed.allocators.cold_start import Atoms, BetaPopulation, BucketRules, Gate, Rules, read_rules, write_rules
 from seedbed.bandits import UnknownArmError
 
 WHO = {"actor": "ann", "reason": "campaign"}
@@ -361,3 +361,18 @@ def test_forged_orders_are_refused(field, value, message):
         del orders[0]
     with pytest.raises(CheckpointError, match=message):
         ColdStartAllocator.from_bytes(pack(checkpoint))
+
+
+def test_a_rules_file_from_the_future_is_refused_and_the_last_good_one_kept(tmp_path):
+    allocator, path = opened(["a"]), tmp_path / "rules.json"
+    write_rules(rules("good", bar=0.2), path)
+    allocator.use_rules(read_rules(path))
+    assert allocator.tick(now=60.0, exposures=0).rules == "good"
+    path.write_text(path.read_text().replace('"format": 1', '"format": 2').replace('"good"', '"next"'))
+    with pytest.raises(ValueError, match=r"rules\.json.*format 2 is newer than 1, the newest read here"):
+        allocator.use_rules(read_rules(path))
+    path.write_text(path.read_text().replace('"format": 2', '"format": 1').replace("0.2", "1.2", 1))
+    with pytest.raises(ValueError, match=r"rules\.json.*line \d+.*buckets"):
+        allocator.use_rules(read_rules(path))
+    plan = allocator.tick(now=120.0, exposures=0)
+    assert (plan.rules, plan["a"].scale_policy["bar"]) == ("good", 0.2)
