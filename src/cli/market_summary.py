@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from .. import __version__
+from .._files import replace_file
 from ..allocators.market import Comparison, Interval
 from ..allocators.market.results import MINUTES_KEPT, STAGES, as_plain
-from .files import replace_file
 
 SUMMARY, MINUTES = "summary.json", "minutes.csv.gz"
 

@@ -13,12 +13,12 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from .._files import replace_file
 from ..allocators import StageChange
 from ..allocators.cold_start.reasons import names_of
 from ..allocators.replay import Queues, Replay, Step
 from ..bandits import CheckpointError
 from ..bandits.checkpoint import take
-from .files import replace_file
 from .job import Job, numbers, prepare
 from .report import show
 from .summary import summarise, uplift

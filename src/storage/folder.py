@@ -8,7 +8,7 @@ from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 
-from ._files import sync_folders, write_file
+from .._files import sync_folders, write_file
 from ._lock import locked
 from .errors import StoreError, unavailable
 from .store import UNREAD, UNSURE, UNWRITTEN, Store, Versioned, check_key, check_put, next_version

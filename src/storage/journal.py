@@ -11,7 +11,7 @@ from threading import Condition, Lock, Timer
 from types import TracebackType
 from typing import Literal, NoReturn, Self
 
-from ._files import sync_folders, write_file
+from .._files import sync_folders, write_file
 from ._frames import HEADER, frame, header, name_in, scan, seed_of, was_on_disk
 from ._lock import locked
 from .errors import JournalError, StoreError, StoreUnavailableError, unavailable

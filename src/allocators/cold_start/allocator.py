@@ -29,7 +29,6 @@ from .registry import Registry
 from .rules import Rules
 from .stages import TIERS, Rooms, Stage, StageChange
 
-_ENOUGH = 100  # exposures of either kind of traffic before the two are compared
 _MOST_AT_ONCE = 10_000_000
 _TTL = 4.0 * 3_600.0  # seconds that an operator's order holds unless said otherwise
 _LARGEST = 2**53  # counts of a room, all in all

@@ -1,12 +1,12 @@
 """Rules files: JSON, written whole or not at all, read whole or refused with file, line and field."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any, NoReturn
 
 from pydantic import ValidationError
 
+from ..._files import replace_file
 from .rules import FORMAT, Rules
 
 MOST_BYTES = 16 * 2**20
@@ -31,12 +31,7 @@ def write_rules(rules: Rules, path: str | Path) -> None:
         raise ValueError(
             f"rules {rules.version!r} take {len(data):,} bytes, more than the {MOST_BYTES:,} that are read"
         )
-    part = path.with_name(path.name + ".part")
-    with part.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    replace_file(path, data)
 
 
 def read_rules(path: str | Path) -> Rules:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .base import EXPOSURES, RETAINED, Ints, Report, View
-from .policies import SUB_ROUNDS, TICK_CAP, Uniform, take_turns
+from .policies import CHUNK, SUB_ROUNDS, Uniform, take_turns
 
 
 class HasExpectations(Protocol):
@@ -59,11 +59,11 @@ class Peer:
         peer = self._follow(view)
         if not self._has_learnt:
             return Uniform().allocate(view)
-        given, left, chunk = np.zeros(view.rooms.size, np.int64), view.exposures, TICK_CAP // SUB_ROUNDS
+        given, left = np.zeros(view.rooms.size, np.int64), view.exposures
         for turn in range(SUB_ROUNDS):
             expectations = peer.predict_expectations()
             values = np.array([expectations[room] for room in view.rooms.tolist()], np.float64)
-            more = take_turns(np.argsort(-values, kind="stable"), values.size, -(-left // (SUB_ROUNDS - turn)), chunk)
+            more = take_turns(np.argsort(-values, kind="stable"), values.size, -(-left // (SUB_ROUNDS - turn)), CHUNK)
             given += more
             left -= int(more.sum())
         return given

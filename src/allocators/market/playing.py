@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,10 +21,6 @@ _SERIES = ("offered", "n_open", "low", "harmful")
 
 Allocate = Callable[[View], NDArray[Any]]
 Progress = Callable[[Sequence[int]], Iterable[int]]
-
-
-class _Serialises(Protocol):
-    def to_bytes(self) -> bytes: ...
 
 
 @dataclass(frozen=True, slots=True)

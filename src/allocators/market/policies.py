@@ -18,6 +18,7 @@ from .base import EXPOSURES, METRICS, RETAINED, REVENUE, Floats, Ints, Outcomes,
 
 TICK_CAP = 60  # exposures of a room in a minute, the same for all that rank rooms
 SUB_ROUNDS = 6
+CHUNK = TICK_CAP // SUB_ROUNDS  # exposures that one draw brings
 
 
 def spread(weights: Floats, total: int, most: int | None = None) -> Ints:
@@ -119,7 +120,7 @@ class Pools(_Stateless):
     ----------
     ends
         Exposures at which each pool ends.
-    bars
+    bar
         Rate of retained viewers that each asks for at its end.
     """
 
@@ -127,7 +128,7 @@ class Pools(_Stateless):
         self.ends, self.bar = ends, bar
 
     def allocate(self, view: View) -> Ints:
-        """Exposures of each open room, [R]: the rooms of higher pools first, as they are known to be good."""
+        """Exposures of each open room, [R]: the lowest pool first."""
         shown, retained = view.counts[EXPOSURES], view.counts[RETAINED]
         rate = retained / np.maximum(shown, 1.0)
         pool = np.searchsorted(np.array(self.ends), shown, side="right")
@@ -223,8 +224,7 @@ class EBThompson(_Ranked):
         """Exposures of each open room, [R]."""
         rows = self._follow(view)
         room_for = np.full(rows.size, TICK_CAP, np.int64)
-        chunk = TICK_CAP // SUB_ROUNDS
-        return share_out(self.bandit, rows, room_for, view.exposures, chunk=chunk, sub_rounds=SUB_ROUNDS)
+        return share_out(self.bandit, rows, room_for, view.exposures, chunk=CHUNK, sub_rounds=SUB_ROUNDS)
 
 
 class StagePartitioned(EBThompson):
@@ -267,9 +267,7 @@ class StagePartitioned(EBThompson):
             left += int(share * view.exposures)
             some = np.flatnonzero(members)
             most = np.full(some.size, TICK_CAP, np.int64)
-            given[some] = share_out(
-                self.bandit, rows[some], most, left, chunk=TICK_CAP // SUB_ROUNDS, sub_rounds=SUB_ROUNDS
-            )
+            given[some] = share_out(self.bandit, rows[some], most, left, chunk=CHUNK, sub_rounds=SUB_ROUNDS)
             left -= int(given[some].sum())
         return given
 

@@ -12,6 +12,13 @@ def write_file(path: Path, *parts: bytes | memoryview) -> None:
         os.fsync(file.fileno())
 
 
+def replace_file(path: Path, data: bytes) -> None:
+    """Replace a file in one step, so that no reader ever sees half of it."""
+    part = path.with_name(path.name + ".part")
+    write_file(part, data)
+    part.replace(path)
+
+
 def sync_folders(*paths: Path) -> None:
     """Force the names in folders to disk."""
     if os.name == "nt":  # where folders cannot be opened, and the file system writes names in order
