@@ -1,0 +1,1 @@
+"""Was it better? The value of a policy, read from the log of another."""
