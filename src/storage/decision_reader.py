@@ -79,7 +79,7 @@ class DecisionReader:
                 entry = unpack(payload)
             except (ValueError, TypeError) as error:
                 raise JournalError(f"an entry of the log {self.path} cannot be read: {error}") from None
-            if not isinstance(entry, list) or not entry or entry[0] not in range(REWARD + 1):
+            if not isinstance(entry, list) or not entry or type(entry[0]) is not int or not 0 <= entry[0] <= REWARD:
                 raise JournalError(f"{self.path} is no decision log: an entry of it is {entry!r:.80}")
             if entry[0] == HEAD and entry[1] > LAYOUT:
                 raise JournalError(f"the log {self.path} has layout {entry[1]}, newer than {LAYOUT}, the newest read")
@@ -91,8 +91,7 @@ class DecisionReader:
             if kind == DECISION:
                 yield decision_of(fields[0])
             elif kind == REWARD:
-                id, arm, reward, at = fields[:4]
-                yield LoggedReward(id_of(id), arm, float(reward), float(at))
+                yield _reward_of(fields)
             elif kind == CALL:
                 call = call_of(fields)
                 yield call
@@ -170,6 +169,14 @@ def call_of(fields: list[Any]) -> LoggedCall:
         return LoggedCall(method, list(arguments), dict(named), [id_of(id) for id in decisions], *rest[:3])
     except (TypeError, ValueError) as error:
         raise JournalError(f"an entry of this log is no call: {error}") from None
+
+
+def _reward_of(fields: list[Any]) -> LoggedReward:
+    try:
+        id, arm, reward, at = fields[:4]
+        return LoggedReward(id_of(id), arm, float(reward), float(at))
+    except (TypeError, ValueError) as error:
+        raise JournalError(f"an entry of this log is no reward: {error}") from None
 
 
 def _with_offers(call: LoggedCall) -> Iterator[list[Any]]:

@@ -8,6 +8,8 @@ from functools import partial
 from hashlib import blake2b
 from typing import Any, Protocol
 
+from pydantic import BaseModel
+
 from ..bandits import Decision
 from ..bandits.checkpoint import config_of
 from ._entries import CALL, CHECKPOINT, DecisionId, fields_of, ids_of, record_of
@@ -113,11 +115,10 @@ class Logged:
 
         What is done is what can be read back from the log, so that deciding again cannot differ.
         """
+        if method == "refund":  # the one whose first argument is a decision
+            arguments, named = (), dict(zip(("decision", "arms"), arguments, strict=False)) | named
         decisions = ids_of(named.pop("decision", None))
-        try:
-            packed = pack([arguments, named])
-        except ValueError:
-            packed = None  # such as rules: the state that comes of it is logged instead
+        packed = _packed(arguments, named)
         with self._lock, self._log._lock:
             self._logged(self._log._roll_if_full)
             if packed is not None:
@@ -154,6 +155,16 @@ class Logged:
         return None
 
 
+def _packed(arguments: Sequence[Any], named: dict[str, Any]) -> bytes | None:
+    """Bytes of what was asked for; None for what is no plain value, such as rules: the state after it is logged."""
+    if any(isinstance(value, BaseModel) for value in (*arguments, *named.values())):  # which would pass for lists
+        return None
+    try:
+        return pack([arguments, named])
+    except ValueError:
+        return None
+
+
 def takes_decision(ranker: Any) -> bool:
     """Whether the ranker's own `update` asks for the decision."""
     update = getattr(ranker, "update", None)
@@ -164,8 +175,8 @@ def call(
     ranker: Any, takes: bool, method: str, arguments: Sequence[Any], named: dict[str, Any], decisions: list[DecisionId]
 ) -> Any:
     """Do what was asked for."""
-    if takes and method == "update" and len(decisions) == 1:
-        return ranker.update(*arguments, **named, decision=decisions[0])
+    if len(decisions) == 1 and (method == "refund" or (takes and method == "update")):
+        named = named | {"decision": decisions[0]}
     return getattr(ranker, method)(*arguments, **named)
 
 

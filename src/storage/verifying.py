@@ -11,7 +11,7 @@ from ._packing import pack, unpack
 from .decision_log import versions
 from .decision_reader import DecisionReader, call_of
 from .errors import JournalError
-from .logged import Ranker, answered, call, takes_decision
+from .logged import CHANGES, Ranker, answered, call, takes_decision
 
 Progress = Callable[[Iterable[Any]], Iterable[Any]]
 
@@ -58,9 +58,9 @@ class Difference:
 class Verification:
     """What verifying a log has found.
 
-    decisions, plans, calls, checkpoints: how many agreed, bit by bit; plans are an allocator's, calls are all. apart: entries without the state to decide them again,
-    such as decisions logged by `DecisionLog.append`. torn: bytes at the end that were left out. difference: the first
-    one, or None.
+    decisions, plans, calls, checkpoints: how many agreed, bit by bit; plans are an allocator's, calls are all.
+    apart: entries without the state to decide them again, such as decisions logged by `DecisionLog.append`. torn: bytes
+    at the end that were left out. difference: the first one, or None.
     """
 
     decisions: int
@@ -153,6 +153,8 @@ class _Again:
 
     def _take_call(self, fields: list[Any]) -> None:
         logged = call_of(fields)
+        if logged.method not in CHANGES:
+            raise JournalError(f"a call of this log is of {logged.method!r:.80}, which is nothing that is logged")
         self.calls += 1
         ids = logged.decisions
         try:
