@@ -15,6 +15,7 @@ from ._entries import (
     CALL,
     DECISION,
     DECISION_FIELDS,
+    FORCED,
     HEAD,
     LAYOUT,
     REWARD,
@@ -135,7 +136,10 @@ class DecisionReader:
         return columns
 
     def plans(self) -> Columns:
-        """Plans of an allocator, one row a room and tick: `at`, `rules`, `room`, `stage`, `reasons`, numbers."""
+        """Plans of an allocator, one row a room and tick: `at`, `rules`, `room`, `stage`, `reasons`, numbers.
+
+        `forced`: whether a guarantee or an order had a part in it.
+        """
         parts: dict[str, list[NDArray[Any]]] = {}
         for each in self:
             if isinstance(each, LoggedCall) and each.record is not None:
@@ -283,11 +287,12 @@ def _plan_rows(record: dict[str, Any]) -> Columns:
     rooms = np.empty(len(record["room"]), object)
     rooms[:] = record["room"]
     stages = np.array(record["stage_names"], object)
-    reasons = np.empty(rooms.size, object)
+    reasons, forced = np.empty(rooms.size, object), np.zeros(rooms.size, np.bool_)
     bits = np.asarray(record["reasons"])
     for value in np.unique(bits).tolist():
         names = [name for i, name in enumerate(record["reason_names"]) if value >> i & 1]
         reasons[bits == value] = "|".join(names)
+        forced[bits == value] = not FORCED.isdisjoint(names)
     numbers = ("seed_quota", "exposures", "traffic_multiplier", "probability", "log_evidence", "evidence_needed")
     return {
         "at": np.full(rooms.size, record["now"], np.float64),
@@ -295,6 +300,7 @@ def _plan_rows(record: dict[str, Any]) -> Columns:
         "room": rooms,
         "stage": stages[np.asarray(record["stage"])],
         "reasons": reasons,
+        "forced": forced,
         **{name: np.asarray(record[name]) for name in numbers},
     }
 
