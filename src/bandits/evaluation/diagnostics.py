@@ -137,7 +137,7 @@ class Support:
     rows_unsupported
         Share of the rows in which some of the evaluated policy is unsupported.
     expected_size
-        Effective sample size to expect of such a log: `n (sum pi)^2 / mean(sum_a pi^2 / mu)` over what
+        Effective sample size to expect of such a log: `n s^2 / mean(sum_a pi^2 / mu)`, s the share that
         is supported; 0 where there is no support.
     arms
         Columns with unsupported choices.
