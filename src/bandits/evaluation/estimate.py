@@ -2,19 +2,28 @@
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .._inputs import checked_float
-from .intervals import IntervalKind, bounds
+from .._inputs import checked_float, checked_int
+from ._checks import checked_range
+from .intervals import CHOICES, IntervalChoice, IntervalKind, Terms, bounds
 
 Floats = NDArray[np.float64]
-IntervalChoice = Literal["auto", "normal", "bootstrap", "empirical_bernstein", "rare"]
-CHOICES = ("auto", "normal", "bootstrap", "empirical_bernstein", "rare")
 FAR = 5.0  # standard errors by which the mean weight may differ from one
 SLACK = 0.01  # and the difference that is never too large: propensities are rounded, and n may be millions
+
+
+class Options(TypedDict, total=False):
+    """Options of all estimators, by keyword; described at `ips`."""
+
+    level: float
+    interval: IntervalChoice
+    seed: int
+    min_ess: float
+    reward_range: tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +109,8 @@ def summarise(
     rewards
         Rewards of the log, if the method needs them: without any but zero there is no answer.
     term_range
-        Least and largest value that a numerator (with its base) can have, for "empirical_bernstein" and "rare"; by
-        default those seen.
+        Least and largest value that a row's base and numerator can have, for "empirical_bernstein"; by default those
+        seen.
     level, interval, seed, min_ess
         As for `ips`.
 
@@ -110,19 +119,32 @@ def summarise(
     ValueError
         For an option that is none, or an interval that does not fit the terms.
     """
-    level, min_ess = checked_options(level, interval, min_ess)
+    check_options(level, interval, seed, min_ess)
     n = numerators.size
-    total = float(n) if denominators is None else float(denominators.sum())
-    means = np.zeros(n) if base is None else base
-    value = float(means.mean()) + (float(numerators.sum()) / total if total > 0.0 else math.nan)
-    kind, lower, upper = bounds(interval, means, numerators, denominators, value, level, seed, term_range)
     used = np.ones(n) if weights is None else weights
     raw = used if unclipped is None else unclipped
+    means = np.zeros(n) if base is None else base
+    rows = means + numerators
+    # under "rare": the largest weight, on a row that was not rewarded yet
+    most = float(rewards.max()) if rewards is not None and rewards.max() > 0.0 else 1.0
+    terms = Terms(
+        base=means,
+        numerators=numerators,
+        denominators=np.ones(n) if denominators is None else denominators,
+        is_mean=denominators is None,
+        largest=max(float(used.max()) * most, float(numerators.max())),
+        range=(float(rows.min()), float(rows.max())) if term_range is None else term_range,
+    )
+    kind: IntervalKind = "normal" if interval == "auto" else interval
+    value, lower, upper = math.nan, -math.inf, math.inf
+    if terms.denominators.sum() > 0.0:
+        value = terms.value
+        kind, lower, upper = bounds(interval, terms, level, seed)
     return Estimate(
         value=value,
         lower=lower,
         upper=upper,
-        level=level,
+        level=float(level),
         effective_sample_size=effective_sample_size(used),
         n=n,
         method=method,
@@ -172,19 +194,38 @@ def refusal(used: Floats, raw: Floats, rewards: Floats | None, min_ess: float) -
     return None
 
 
-def checked_options(level: float, interval: str, min_ess: float) -> tuple[float, float]:
-    """Return level and least effective sample size, checked.
+def resolved(options: Options) -> tuple[dict[str, Any], tuple[float, float]]:
+    """Return what `summarise` is to be told, with every default, and the range of rewards.
+
+    Raises
+    ------
+    TypeError
+        For an option that is none.
+    ValueError
+        For a wrong one.
+    """
+    told: dict[str, Any] = {"level": 0.95, "interval": "auto", "seed": 0, "min_ess": 200.0, "reward_range": (0.0, 1.0)}
+    unknown = set(options) - set(told)
+    if unknown:
+        raise TypeError(f"unexpected keyword argument {min(unknown)!r}; there are {', '.join(told)}")
+    told.update(options)
+    span = checked_range(told.pop("reward_range"))
+    check_options(**told)
+    return told, span
+
+
+def check_options(level: float, interval: str, seed: int, min_ess: float) -> None:
+    """Check the options of an estimate.
 
     Raises
     ------
     ValueError
-        For a level outside (0, 1), an unknown interval or a negative size.
+        For a level outside (0, 1), an unknown interval, a seed that is no integer or a negative size.
     """
-    level, min_ess = checked_float(level, "level"), checked_float(min_ess, "min_ess")
-    if not 0.0 < level < 1.0:
+    if not 0.0 < checked_float(level, "level") < 1.0:
         raise ValueError(f"level must be in (0, 1), such as .95; got {level}")
     if interval not in CHOICES:
         raise ValueError(f"interval = {interval!r} is none of {', '.join(CHOICES)}")
-    if not min_ess >= 0.0:
+    checked_int(seed, "seed", 0, 2**63 - 1)
+    if not checked_float(min_ess, "min_ess") >= 0.0:
         raise ValueError(f"min_ess must be at least 0 rows; got {min_ess}")
-    return level, min_ess
