@@ -15,17 +15,18 @@ References
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .._inputs import checked_float, checked_int
+from .._inputs import checked_float
 from .._numba import free_kernel
 from .._random import ArmId, base_key, uniform
 from ..arms import checked_ids
 from ..records import Decision
-from .estimate import Estimate, summarise
+from ._checks import check_inside, checked_column, checked_propensities
+from .estimate import Estimate, Options, resolved, summarise
 
 _NAME = "matching"  # replica name under which the rejections are keyed
 
@@ -42,15 +43,14 @@ def replay(
     contexts: ArrayLike | None = None,
     candidates: Sequence[Sequence[ArmId]] | None = None,
     least_propensity: float | None = None,
-    seed: int = 0,
-    **options: Any,
+    **options: Unpack[Options],
 ) -> Estimate:
     """Mean reward of a policy while it learns, from the rows of a log that it would have chosen itself.
 
-    A row is kept where the policy chooses the logged arm and a draw, keyed by the seed and the row's number, falls below
-    `least_propensity / propensity`; under uniform logging that is always. Kept rows are taught to the policy, and their
-    mean reward is the value. Their number is `effective_sample_size`; `mean_weight` is the share of rows that were kept
-    over the share expected, `least_propensity`.
+    A row is kept where the policy chooses the logged arm and a draw, keyed by the seed and the row's number, falls
+    below `least_propensity / propensity`; under uniform logging that is always. Kept rows are taught to the policy, and
+    their mean reward is the value. Their number is `effective_sample_size`; `mean_weight` is the share of rows that
+    were kept over the share expected, `least_propensity`.
 
     Parameters
     ----------
@@ -71,11 +71,9 @@ def replay(
     least_propensity
         A bound below which no propensity lies, of any arm in any context: the least of the log by default, which is
         too high where an arm is so unlikely that the log does not show it.
-    seed
-        Key of the rejections.
     **options
-        `level`, `interval`, `min_ess` as for `ips`. Rewards of a policy that learns depend on each other, by what it has
-        learnt: the interval takes them as if they did not.
+        As for `ips`; `seed` keys the rejections too. Rewards of a policy that learns depend on each other, by what it
+        has learnt: the interval takes them as if they did not.
 
     Returns
     -------
@@ -98,8 +96,12 @@ def replay(
     (0.5, 2.0, 1.0)
     """
     ids = checked_ids(arms.tolist() if isinstance(arms, np.ndarray) else arms, "arms")
-    earned = _checked(rewards, "rewards", len(ids))
-    chances = _checked(propensities, "propensities", len(ids))
+    rest, (low, high) = resolved(options)
+    earned = checked_column(rewards, "rewards", len(ids))
+    chances = np.full(len(ids), propensities) if np.ndim(propensities) == 0 else propensities
+    chances = checked_propensities(chances, len(ids))
+    if rest["interval"] == "empirical_bernstein":
+        check_inside(earned, low, high)
     least = _least(chances, least_propensity)
     for name, given in (("contexts", contexts), ("candidates", candidates)):
         if given is not None and len(given) != len(ids):  # type: ignore[arg-type]
@@ -108,10 +110,11 @@ def replay(
     if features is not None and (features.ndim not in (2, 3) or (features.ndim == 3 and candidates is None)):
         raise ValueError(f"contexts must be [n, d], or [n, C, d] beside candidates; got shape {features.shape}")
     draws = np.empty(len(ids))
-    _fill(base_key(checked_int(seed, "seed", 0, 2**64 - 1), _NAME, 0), draws)
+    _fill(base_key(rest["seed"], _NAME, 0), draws)
     kept = _play(chooser, ids, earned, draws < least / chances, features, candidates)
     weights = kept / least
-    return summarise("replay", None, weights * earned, weights, weights, rewards=kept * earned, seed=seed, **options)
+    ends = (min(0.0, low / least), max(0.0, high / least))
+    return summarise("replay", None, weights * earned, weights, weights, rewards=kept * earned, term_range=ends, **rest)
 
 
 def _play(
@@ -124,7 +127,7 @@ def _play(
 ) -> Kept:
     """Which rows were kept; each was taught."""
     learns = hasattr(chooser, "select") and hasattr(chooser, "update")
-    if not learns and (not callable(chooser) or isinstance(chooser, type)):
+    if isinstance(chooser, type) or not (learns or callable(chooser)):
         raise ValueError(f"chooser = {chooser!r:.200} must have `select` and `update`, or be a function of the row")
     if not learns and (contexts is not None or candidates is not None):
         raise ValueError("a function of the row gets no contexts or candidates; let it look them up by the row")
@@ -161,29 +164,12 @@ def _taught(
 
 def _least(propensities: Floats, bound: float | None) -> float:
     smallest = float(propensities.min())
-    wrong = ~((propensities > 0.0) & (propensities <= 1.0))
-    if wrong.any():
-        bad = int(wrong.argmax())
-        raise ValueError(f"propensities[{bad}] = {propensities[bad]} is not in (0, 1]")
     if bound is None:
         return smallest
     bound = checked_float(bound, "least_propensity")
-    if not 0.0 < bound <= smallest:
+    if not 0.0 < bound <= smallest * (1.0 + 1e-9):  # 1 - .8 is less than .2
         raise ValueError(f"least_propensity = {bound} must be in (0, {smallest}], the least that was logged")
     return bound
-
-
-def _checked(values: ArrayLike, what: str, n: int) -> Floats:
-    array = np.asarray(values)
-    if what == "propensities" and array.ndim == 0:
-        array = np.full(n, array)
-    if array.dtype.kind not in "biuf" or array.shape != (n,) or n == 0:
-        raise ValueError(f"{what} must be numbers, one a row, shape ({n},), of at least one row; got {array.shape}")
-    array = array.astype(np.float64)
-    if not np.isfinite(array).all():
-        bad = int(np.argmin(np.isfinite(array)))
-        raise ValueError(f"{what}[{bad}] = {array[bad]} is not a finite number")
-    return array
 
 
 @free_kernel

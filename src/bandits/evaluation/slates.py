@@ -20,15 +20,13 @@ References
    evaluation for slate recommendation", NeurIPS.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .._inputs import checked_float
-from .estimate import Estimate, effective_sample_size, refusal, summarise
-
-MIN_ESS = 200.0  # effective sample size under which an estimate is refused, unless told otherwise
+from ._checks import check_inside, checked_limit
+from .estimate import Estimate, Options, effective_sample_size, refusal, resolved, summarise
 
 Floats = NDArray[np.float64]
 
@@ -48,7 +46,7 @@ def iips(
     *,
     self_normalised: bool = False,
     clip: float | None = None,
-    **options: Any,
+    **options: Unpack[Options],
 ) -> Estimate:
     """Mean total reward of a slate by a weight a position: `mean of sum w_l r_l`, `w_l = target_l / logged_l`.
 
@@ -67,7 +65,8 @@ def iips(
     clip
         Largest weight; None for none.
     **options
-        As for `ips`: `level`, `interval`, `seed`, `min_ess`.
+        As for `ips`: `level`, `interval`, `seed`, `min_ess`, and `reward_range`, that of one position (of the slate for
+        `slate_ips` and `pseudo_inverse`).
 
     Returns
     -------
@@ -98,7 +97,7 @@ def rips(
     *,
     self_normalised: bool = False,
     clip: float | None = None,
-    **options: Any,
+    **options: Unpack[Options],
 ) -> Estimate:
     """Mean total reward of a slate by weights of all positions down to each: `w_l = product to l of target / logged`.
 
@@ -141,7 +140,7 @@ def slate_ips(
     *,
     self_normalised: bool = False,
     clip: float | None = None,
-    **options: Any,
+    **options: Unpack[Options],
 ) -> Estimate:
     """Mean total reward of a slate by one weight a slate: target over logged probability of the whole slate.
 
@@ -185,7 +184,7 @@ def per_position(
     *,
     self_normalised: bool = False,
     clip: float | None = None,
-    **options: Any,
+    **options: Unpack[Options],
 ) -> list[Estimate]:
     """Mean reward of each position by its own weights: what `iips` adds up, one estimate a position.
 
@@ -217,7 +216,7 @@ def pseudo_inverse(
     target_propensities: ArrayLike,
     target_inclusion: ArrayLike,
     n_candidates: ArrayLike,
-    **options: Any,
+    **options: Unpack[Options],
 ) -> Estimate:
     """Mean total reward of a slate, logged uniformly without repetition, where arms add to it by their positions.
 
@@ -273,18 +272,24 @@ def pseudo_inverse(
     a, b = at_place.sum(axis=1), anywhere.sum(axis=1)
     spare = np.where(m > size, m - size, np.inf)
     weights = 1.0 + (m - 1.0) * (a - b / size) + m * (m - 1.0) / (size * spare) * (b - size * size / m)
-    return summarise("pseudo_inverse", None, weights * totals, None, weights, rewards=totals, **options)
+    rest, span = resolved(options)
+    if rest["interval"] == "empirical_bernstein":
+        check_inside(totals, *span)
+    ends = np.outer([weights.min(), weights.max()], span)
+    rewarded = np.abs(totals)
+    term_range = (float(ends.min()), float(ends.max()))
+    return summarise(
+        "pseudo_inverse", None, weights * totals, None, weights, rewards=rewarded, term_range=term_range, **rest
+    )
 
 
 def _sum(
-    method: str, rewards: Floats, raw: Floats, self_normalised: bool, clip: float | None, options: dict[str, Any]
+    method: str, rewards: Floats, raw: Floats, self_normalised: bool, clip: float | None, options: Options
 ) -> Estimate:
     """Estimate of the sum over positions of `mean of w_l r_l`; the diagnostics are those of the worst position."""
-    if clip is not None:
-        clip = checked_float(clip, "clip")
-        if not clip > 0.0:
-            raise ValueError(f"clip = {clip} must be above 0, or None for no clipping")
-    used = raw if clip is None else np.minimum(raw, clip)
+    rest, span = resolved(options)
+    limit = checked_limit(clip, "clip")
+    used = np.minimum(raw, limit)
     terms = used * rewards
     if self_normalised:
         means = np.maximum(used.mean(axis=0), np.finfo(float).tiny)
@@ -292,11 +297,22 @@ def _sum(
         # what each slate adds to the ratios, to first order: their mean is the estimate, their spread its error
         terms = ratios + used * (rewards - ratios) / means
         method = f"self_normalised_{method}"
-    worst = _worst(used, raw, options.get("min_ess", MIN_ESS))
-    weights = (np.ascontiguousarray(array[:, worst]) for array in (used, raw))
-    total = np.abs(rewards).sum(axis=1)
+    if rest["interval"] == "empirical_bernstein":
+        if self_normalised:
+            raise ValueError("interval = 'empirical_bernstein' is for means, not for weights that are self-normalised")
+        check_inside(rewards.ravel(), *span)
+    most = np.minimum(raw.max(axis=0), limit)
+    worst = _worst(used, raw, rest["min_ess"])
     return summarise(
-        method, None, terms.sum(axis=1), None, next(weights), unclipped=next(weights), rewards=total, **options
+        method,
+        None,
+        terms.sum(axis=1),
+        None,
+        np.ascontiguousarray(used[:, worst]),
+        unclipped=np.ascontiguousarray(raw[:, worst]),
+        rewards=np.abs(rewards).sum(axis=1),
+        term_range=(min(0.0, float(most.sum() * span[0])), max(0.0, float(most.sum() * span[1]))),
+        **rest,
     )
 
 
@@ -304,7 +320,9 @@ def _worst(used: Floats, raw: Floats, min_ess: float) -> int:
     """The first position whose weights carry no answer, else that of the least effective sample size."""
     columns = range(used.shape[1])
     sizes = [effective_sample_size(used[:, place]) for place in columns]
-    return next((place for place in columns if refusal(used[:, place], raw[:, place], None, min_ess)), np.argmin(sizes))
+    return next(
+        (place for place in columns if refusal(used[:, place], raw[:, place], None, min_ess)), int(np.argmin(sizes))
+    )
 
 
 def _checked(rewards: ArrayLike, propensities: ArrayLike, target_propensities: ArrayLike) -> _Log:

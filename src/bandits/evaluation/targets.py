@@ -21,8 +21,9 @@ def rank_probabilities(
 ) -> NDArray[np.float64]:
     """Probability that each candidate stands at each position of a slate of k, `[C, k]`; exact, and changes nothing.
 
-    `P(i at position l) = P(i among the l + 1 best) - P(i among the l best)`: every rule fills a slate from the top down,
-    whatever its length. The target of a log with positions `[n]` is `rank_probabilities(bandit, k)[:, positions].T`.
+    `P(i at position l) = P(i among the l + 1 best) - P(i among the l best)`: every rule fills a slate from the top
+    down, whatever its length. The target of a log with positions `[n]`, counted from 0, is
+    `rank_probabilities(bandit, k)[:, positions].T`.
 
     Parameters
     ----------

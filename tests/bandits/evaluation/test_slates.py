@@ -98,16 +98,17 @@ def test_intervals_cover_at_their_level(estimator, self_normalised):
     given = [np.array([q[places, list(slate)] for slate in SLATES]) for q in (logged, target)]
     if estimator is not iips:
         given = [np.array([of[slate] for slate in SLATES]) for of in (LOGGED, WANTED)]
-    covered, values = 0, []
+    covered, values, halves = 0, [], []
     for _ in range(logs):
         rows = rng.choice(len(SLATES), n, p=JOINT)
         rewards = (rng.random((n, LENGTH)) < means[rows]).astype(float)
         e = estimator(rewards, *(array[rows] for array in given), self_normalised=self_normalised, interval="normal")
         covered += e.lower <= truth <= e.upper
         values.append(e.value)
-    # the normal interval of skewed weights covers a little less than it says: 91 % at the least is asked of it
-    assert covered > logs * 0.91 - 4 * np.sqrt(logs * 0.91 * 0.09)
-    assert covered < logs * 0.95 + 5 * np.sqrt(logs * 0.95 * 0.05)
+        halves.append((e.upper - e.lower) / 2)
+    assert covered > logs * 0.95 - 5 * np.sqrt(logs * 0.95 * 0.05)
+    # half of the interval's width over 1.96 is the standard deviation of the values, known within 1 / sqrt(2 logs)
+    assert abs(np.median(halves) / (1.96 * np.std(values)) - 1) < 5 / np.sqrt(2 * logs)
     assert abs(np.mean(values) - truth) < 5 * np.std(values) / np.sqrt(logs)
 
 
@@ -135,6 +136,22 @@ def test_clipping_is_of_each_weight_after_products():
     assert rips(*given, clip=3.0).value == 2.0 + 3.0
     assert slate_ips(*given, clip=3.0).value == 3.0 * 2.0
     assert slate_ips(*given, clip=3.0).clipped == 1.0
+
+
+def test_empirical_bernstein_rests_on_the_range_of_rewards():
+    rewards, marginal, steps, _ = exhaustive(own)
+    wide = iips(rewards, *marginal, interval="empirical_bernstein")
+    normal = iips(rewards, *marginal, interval="normal")
+    assert wide.lower < normal.lower and normal.upper < wide.upper
+    wider = iips(rewards, *marginal, interval="empirical_bernstein", reward_range=(0, 2))
+    extra = (marginal[1] / marginal[0]).max(axis=0).sum() * 7 * np.log(2 / 0.025) / (3 * (len(SLATES) - 1))
+    assert (wider.upper - wide.upper) == pytest.approx(extra, rel=1e-9)
+    with pytest.raises(ValueError, match="pass `reward_range`"):
+        slate_ips(rewards, *steps, interval="empirical_bernstein")
+    with pytest.raises(ValueError, match="not for weights that are self-normalised"):
+        iips(rewards, *marginal, interval="empirical_bernstein", self_normalised=True)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'widht'"):
+        iips(rewards, *marginal, widht=1)
 
 
 def test_a_position_without_support_or_with_false_propensities_is_refused():
@@ -165,7 +182,7 @@ GOOD = {"rewards": [[1.0, 0.0]], "propensities": [[0.5, 0.5]], "target_propensit
         ({"propensities": [[np.nan, 0.5]]}, "propensities[0, 0] = nan"),
         ({"target_propensities": [[1.5, 0.5]]}, "target_propensities[0, 0] = 1.5 is not in [0, 1]"),
         ({"target_propensities": [[0.5, 0.5]] * 2}, "must have one shape [n, L]"),
-        ({"clip": 0.0}, "clip = 0.0 must be above 0"),
+        ({"clip": 0.0}, "clip must be positive, or None; got 0.0"),
         ({"interval": "wide"}, "interval = 'wide' is none of"),
     ],
 )
