@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .decision_reader import DecisionReader
     from .durable import Durable, Recovery
     from .logged import Logged
+    from .recovering import recover
     from .verifying import Difference, Verification, verify
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     "Sync",
     "Verification",
     "Versioned",
+    "recover",
     "verify",
 ]
 _MODULES = {
@@ -59,6 +61,7 @@ _MODULES = {
     "LoggedReward": "_entries",
     "Recovery": "durable",
     "Verification": "verifying",
+    "recover": "recovering",
     "verify": "verifying",
 }
 

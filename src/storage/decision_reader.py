@@ -4,6 +4,7 @@ import json
 import math
 import os
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from ..bandits._random import ArmId
 from ._entries import (
     CALL,
+    CHECKPOINT,
     DECISION,
     DECISION_FIELDS,
     FORCED,
@@ -73,9 +75,20 @@ class DecisionReader:
         """Bytes at the end that the latest reading left out."""
         return self._segments.torn
 
-    def entries(self) -> Iterator[list[Any]]:
-        """All entries as they stand in the frames, checked to be lists that start with a known kind."""
-        for payload in self._segments.read(tail=True):
+    def entries(self, *, since_checkpoint: bool = False) -> Iterator[list[Any]]:
+        """Entries as they stand in the frames, checked to be lists that start with a known kind.
+
+        since_checkpoint: of the last segment that holds a checkpoint, and of those after it; else all.
+        """
+        first = None
+        for number in reversed(self._segments.numbers) if since_checkpoint else ():
+            first = number
+            if any(entry[0] == CHECKPOINT for entry in islice(self._entries(number), 2)):
+                break
+        yield from self._entries(first)
+
+    def _entries(self, first: int | None) -> Iterator[list[Any]]:
+        for payload in self._segments.read(first, tail=True):
             try:
                 entry = unpack(payload)
             except (ValueError, TypeError) as error:

@@ -23,6 +23,7 @@ from seedbed.storage import (
     LoggedCall,
     LoggedDecision,
     StoreUnavailableError,
+    recover,
     verify,
 )
 from seedbed.storage._entries import CALL, CHECKPOINT, DECISION_FIELDS
@@ -382,6 +383,66 @@ def test_a_long_run_is_decided_again_in_another_process(tmp_path):
     assert "decisions=1500," in found
     assert "difference=None" in found
     assert int(found.split("checkpoints=")[1].split(",")[0]) > 2
+
+
+def test_a_ranker_is_recovered_from_its_log(path):
+    """As it stood, but for an epoch of its own; a call that was torn was never acknowledged."""
+    with DecisionLog(path, segment_bytes=2_000) as log:
+        ranker = Logged(bandit(), log)
+        for i in range(30):
+            ranker.update(ranker.select(now=float(i)).arms[0], 1.0)
+        expected = Bandit.from_bytes(ranker.to_bytes())
+        assert len(log._journal.segments) > 2
+    recovered = recover(path)
+    assert (recovered.epoch, recovered.updates) == (1, 30)
+    expected.reopen()
+    assert recovered.to_bytes() == expected.to_bytes()
+    with DecisionLog(path) as log:
+        again = Logged(recovered, log)
+        again.select()
+    assert verify(path).difference is None
+    last = max(path.glob("*.journal"), key=lambda file: int(file.stem))
+    content = last.read_bytes()
+    for cut in range(1, len(content), 97):
+        last.write_bytes(content[:-cut])
+        whole = sum(each.method == "update" for each in DecisionReader(path) if isinstance(each, LoggedCall))
+        assert recover(path).updates == whole
+
+
+def test_rankers_of_other_kinds_are_recovered(path):
+    with DecisionLog(path) as log:
+        ranker = Logged(Constrained(bandit(), [Budget("exposures", limit=5, window=60.0)]), log)
+        for _ in range(3):
+            ranker.select(k=1, now=1.0)
+    recovered = recover(path, load=Constrained.from_bytes)
+    assert sum(bool(recovered.select(now=1.0).arms) for _ in range(5)) == 2
+    other = path.with_name("other")
+    with DecisionLog(other) as log:
+        ranker = Logged(ColdStartAllocator(ColdStartConfig.live(), seed=3), log)
+        ranker.open("room", now=0.0)
+        ranker.tick(now=0.0, exposures=100)
+        spent = ranker.budget_spent
+    recovered = recover(other, load=ColdStartAllocator.from_bytes)
+    assert (recovered.budget_spent, recovered.now) == (spent, 0.0)
+    assert recovered.tick(now=60.0, exposures=100)["room"].stage == "SEED"
+
+
+def test_what_cannot_be_recovered(path):
+    with DecisionLog(path):
+        pass
+    with pytest.raises(JournalError, match="has no checkpoint to recover from"):
+        recover(path)
+    write(path.with_name("log"), 3)
+
+    def refused(entries):
+        next(entry for entry in entries if entry[0] == CALL and entry[1] == "update")[2][0] = "x"
+
+    def no_method(entries):
+        next(entry for entry in entries if entry[0] == CALL)[1] = "to_bytes"
+
+    for change, message in ((refused, "cannot be done again: .*'x'"), (no_method, "'to_bytes', which is nothing")):
+        with pytest.raises(JournalError, match=message):
+            recover(altered_once(path, change))
 
 
 def test_the_command(path, capsys):
