@@ -289,6 +289,16 @@ def test_damage_is_refused(path):
         read(path)
 
 
+def test_only_the_last_segment_may_be_torn(path):
+    with DecisionLog(path, segment_bytes=2_000) as log:
+        for n in range(30):
+            log.append(decision(n))
+    content = (path / "1.journal").read_bytes()
+    (path / "1.journal").write_bytes(content[:-3])
+    with pytest.raises(JournalError, match=r"segment 1 of the journal .* is damaged at byte"):
+        read(path)
+
+
 @pytest.mark.parametrize("compress", [False, True])
 def test_segments_are_closed_when_full_and_read_in_order(path, compress):
     """Each begins with its head, so that older ones may go; compressed ones read the same."""

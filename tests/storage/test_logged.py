@@ -236,6 +236,17 @@ def test_a_state_that_differs_is_named_at_the_next_segment(path):
     assert found.checkpoints == 2
 
 
+def test_a_state_larger_than_a_segment_does_not_fill_it(path):
+    """What a segment begins with does not count: else each call would begin another."""
+    with DecisionLog(path, segment_bytes=2_000) as log:
+        ranker = Logged(Bandit(Thompson(), [f"arm-{i}" for i in range(500)]), log)
+        for _ in range(20):
+            ranker.select()
+        assert log._journal.position[1] > 10_000
+        assert 1 < len(log._journal.segments) < 6
+    assert verify(path).difference is None
+
+
 def test_another_build_is_said(path):
     write(path, 3)
 
