@@ -131,6 +131,22 @@ def test_a_bandit_under_constraints_is_told_its_decision(path):
         verify(path)
 
 
+def test_a_ranker_that_asks_for_the_decision_gets_its_id(path):
+    class Asking(Bandit):
+        told = ()
+
+        def update(self, arm, reward, *, decision=None):
+            self.told = (*self.told, decision)
+
+    with DecisionLog(path) as log:
+        ranker = Logged(Asking(Thompson(), ["a", "b"]), log)
+        decision = ranker.select()
+        ranker.update("a", 1.0, decision=decision)
+        ranker.update("a", 1.0, decision=list(decision.decision_id))
+        ranker.update("a", 1.0)
+    assert ranker.told == (decision.decision_id, decision.decision_id, None)
+
+
 def test_plans_of_an_allocator(path):
     """Each row of a plan, with names; rules cannot be written as arguments: the state that comes of them is."""
     with DecisionLog(path, segment_bytes=10_000) as log:
