@@ -10,11 +10,18 @@ from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.svm import LinearSVC
+from threadpoolctl import threadpool_limits
 
 from bandits.evaluation import naive_models as naive
 from seedbed.bandits.evaluation.reward_models import arm_means, cross_fitted, dealt_folds
 
 N, K, D = 240, 5, 3
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    with threadpool_limits(1):  # on problems this small threads only wait for each other
+        yield
 
 
 def log(seed=1, n=N, k=K):
