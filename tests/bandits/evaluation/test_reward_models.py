@@ -13,7 +13,8 @@ from sklearn.svm import LinearSVC
 from threadpoolctl import threadpool_limits
 
 from bandits.evaluation import naive_models as naive
-from seedbed.bandits.evaluation.reward_models import arm_means, cross_fitted, dealt_folds
+from seedbed.bandits.evaluation.folds import dealt_folds
+from seedbed.bandits.evaluation.reward_models import arm_means, cross_fitted
 
 N, K, D = 240, 5, 3
 
@@ -217,8 +218,8 @@ CONTEXTS, ACTION, REWARDS, _ = log()
         ({"contexts": np.where(np.arange(N) == 5, np.nan, CONTEXTS[:, 0])[:, None]}, "contexts[5] holds a number"),
         ({"action": ACTION + 1}, "is not in [0, 5), the arms"),
         ({"action": ACTION * 1.0}, "action must be integers, one a row, shape (240,); got float64"),
-        ({"rewards": np.where(np.arange(N) == 7, np.inf, REWARDS)}, "rewards[7] = inf is not a finite number"),
-        ({"rewards": []}, "rewards must be numbers [n], at least one"),
+        ({"rewards": np.where(np.arange(N) == 7, np.inf, REWARDS)}, "rewards[7] = inf"),
+        ({"rewards": []}, "rewards are empty"),
         ({"n_arms": 0}, "n_arms must be at least 1; got 0"),
         ({"arm_features": np.ones((4, 2))}, "arm_features must hold one line of features for each arm, shape (5, d)"),
         ({"contexts": None, "arm_features": np.ones((5, 0))}, "hold no column"),
