@@ -75,6 +75,7 @@ def test_folds_are_keyed_even_and_fair():
     folds = dealt_folds(1_000, 3, seed=4)
     np.testing.assert_array_equal(folds, dealt_folds(1_000, 3, seed=4))
     assert sorted(np.bincount(folds)) == [333, 333, 334]
+    assert dealt_folds(8, 3, seed=0).tolist() == [2, 1, 0, 0, 1, 2, 1, 0]
     assert (folds != dealt_folds(1_000, 3, seed=5)).any()
     # over seeds, two rows share a fold with the chance 332.667 / 999
     together = np.mean([len({*dealt_folds(1_000, 3, seed=s)[[0, 1]]}) == 1 for s in range(1_000)])
