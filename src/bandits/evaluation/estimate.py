@@ -183,8 +183,8 @@ def refusal(used: Floats, raw: Floats, rewards: Floats | None, min_ess: float) -
     error = float(raw.std(ddof=1)) / math.sqrt(n) if n > 1 else 0.0
     if abs(mean - 1.0) > max(FAR * error, SLACK):
         return (
-            f"the mean weight is {mean:.3g} +- {round(error, 9):.2g} and should be 1: the propensities are not those of "
-            "the policy that logged, or the evaluated policy chooses what was never logged"
+            f"the mean weight is {mean:.3g} +- {round(error, 9):.2g} and should be 1: the propensities are not those "
+            "of the policy that logged, or the evaluated policy chooses what was never logged"
         )
     size = effective_sample_size(used)
     if size < min_ess:
