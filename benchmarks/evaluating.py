@@ -94,7 +94,7 @@ def weighted(log, **options):
 
 def estimates(kind, n, seed):
     """Estimates of one log of a kind, by estimator."""
-    rng = np.random.default_rng([2026, seed])
+    rng = np.random.default_rng([2026, list(KINDS).index(kind), seed])
     if kind == "right":
         log = fixed_log(rng, n)
         return {**weighted(log), **doubly_robust(log, MEANS)}
