@@ -14,6 +14,7 @@ import constraining
 import contextual
 import learning
 import limits
+import recording
 import selecting
 import startup
 import state
@@ -26,6 +27,7 @@ SUBJECTS = {
     "constraining": constraining.SUBJECT,
     "allocating": allocating.SUBJECT,
     "state": state.SUBJECT,
+    "recording": recording.SUBJECT,
     "startup": startup.SUBJECT,
     "limits": limits.SUBJECT,
 }
