@@ -4,6 +4,7 @@ from .diagnostics import Overlap, Support, overlap, support
 from .doubly_robust import dr, dr_os, sndr, switch_dr
 from .estimate import Estimate, effective_sample_size, summarise
 from .estimators import dm, ips, snips
+from .folds import dealt_folds
 from .matching import replay
 from .ranking import (
     RankingMeasures,
@@ -15,8 +16,9 @@ from .ranking import (
     ranking_measures,
     recall,
 )
-from .reward_models import arm_means, cross_fitted, dealt_folds
-from .slates import iips, per_position, pseudo_inverse, rips, slate_ips
+from .reward_models import arm_means, cross_fitted
+from .slate_totals import pseudo_inverse
+from .slates import iips, per_position, rips, slate_ips
 from .targets import rank_probabilities
 
 __all__ = [

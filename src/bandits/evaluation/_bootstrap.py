@@ -10,6 +10,7 @@ from .._random import base_key, fold_in, uniform
 
 Floats = NDArray[np.float64]
 RESAMPLES = 2_000
+ROUNDING = 1e-12  # of the squares, under which a spread is none
 
 
 @free_kernel
@@ -32,11 +33,10 @@ def _resample(key: int, base: Floats, residuals: Floats, denominators: Floats, o
             ratio, scale, mean = errors / weights, n / weights, means / n
             spread = mm - n * mean * mean + scale * scale * (ee - ratio * (2.0 * ed - ratio * dd))
             spread += 2.0 * scale * (me - ratio * md)
+            if spread <= ROUNDING * (mm + scale * scale * (ee + ratio * ratio * dd)):
+                spread = 0.0  # the rows are all alike: their standard error is unknown, and the ratio infinite
             error = mean + ratio
-            if error == 0.0:
-                out[b] = 0.0
-            else:  # without any spread the standard error is unknown: zero, and the ratio infinite
-                out[b] = error / math.sqrt(max(spread, 0.0) / (n * (n - 1.0)))
+            out[b] = error / math.sqrt(spread / (n * (n - 1.0))) if error != 0.0 else 0.0
         else:
             out[b] = math.nan
 

@@ -155,8 +155,8 @@ class Support:
         """Whether such a log can carry an answer, in a sentence."""
         if self.unsupported > 0.0:
             return (
-                f"{self.unsupported:.2%} of the evaluated policy's choices, in {self.rows_unsupported:.2%} of the rows, "
-                "can never be logged: no estimate without a reward model knows of them"
+                f"{self.unsupported:.2%} of the evaluated policy's choices, in {self.rows_unsupported:.2%} of the "
+                "rows, can never be logged: no estimate without a reward model knows of them"
             )
         return f"all choices can be logged; {self.n} rows are worth about {self.expected_size:.4g} of the policy's own"
 

@@ -136,9 +136,9 @@ def summarise(
         range=(float(rows.min()), float(rows.max())) if term_range is None else term_range,
     )
     kind: IntervalKind = "normal" if interval == "auto" else interval
-    value, lower, upper = math.nan, -math.inf, math.inf
-    if terms.denominators.sum() > 0.0:
-        value = terms.value
+    value = terms.value if terms.denominators.sum() > 0.0 else math.nan
+    lower, upper = -math.inf, math.inf  # where no weight is positive, the log knows nothing
+    if used.max() > 0.0:
         kind, lower, upper = bounds(interval, terms, level, seed)
     return Estimate(
         value=value,
@@ -183,8 +183,8 @@ def refusal(used: Floats, raw: Floats, rewards: Floats | None, min_ess: float) -
     error = float(raw.std(ddof=1)) / math.sqrt(n) if n > 1 else 0.0
     if abs(mean - 1.0) > max(FAR * error, SLACK):
         return (
-            f"the mean weight is {mean:.3g} +- {error:.2g} and should be 1: the propensities are not those of the "
-            "policy that logged, or the evaluated policy chooses what was never logged"
+            f"the mean weight is {mean:.3g} +- {round(error, 9):.2g} and should be 1: the propensities are not those "
+            "of the policy that logged, or the evaluated policy chooses what was never logged"
         )
     size = effective_sample_size(used)
     if size < min_ess:

@@ -151,6 +151,8 @@ def dm(target: ArrayLike, estimated_rewards: ArrayLike, **options: Unpack[Option
     0.625
     """
     rest, _ = resolved(options)
+    if rest["interval"] == "auto":
+        rest["interval"] = "normal"  # a model that says zero is not a log without rewards
     pi = checked_target(target)
     q = checked_table(estimated_rewards, "estimated_rewards", *pi.shape)
     values = (pi * q).sum(axis=1)

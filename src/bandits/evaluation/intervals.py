@@ -93,8 +93,11 @@ def is_rare(terms: Terms) -> bool:
 
 
 def _standard_error(influence: Floats) -> float:
-    n = influence.size
-    return math.sqrt(float(influence @ influence) / (n * (n - 1.0)))
+    n, unit = influence.size, float(np.abs(influence).max())
+    if not unit > 0.0:
+        return 0.0
+    parts = influence / unit  # whose squares neither vanish nor overflow
+    return unit * math.sqrt(float(parts @ parts) / (n * (n - 1.0)))
 
 
 def normal_bounds(terms: Terms, tail: float) -> tuple[float, float]:
@@ -148,13 +151,14 @@ def rare_bounds(terms: Terms, tail: float) -> tuple[float, float]:
             "interval = 'rare' is for rewards that are never negative, weighted and nothing else; for negative rewards "
             "or a reward model take 'normal' or 'bootstrap'"
         )
-    total = float(terms.denominators.sum())
-    value, largest = terms.ratio, terms.largest / total
+    # in units of the largest term, whose squares neither vanish nor overflow
+    parts, rest = terms.numerators / terms.largest, terms.residuals / terms.largest
     # never less than the variance of the ratio, whose denominators vary too
-    spread = max(float(terms.numerators @ terms.numerators), float(terms.residuals @ terms.residuals)) / total**2
-    lower = 0.0 if not value > 0.0 else spread / value * float(gammaincinv(value**2 / spread, tail))
-    more, wider = value + largest, spread + largest**2
-    return lower, wider / more * float(gammaincinv(more**2 / wider, 1.0 - tail))
+    total, spread = float(parts.sum()), max(float(parts @ parts), float(rest @ rest))
+    lower = spread / total * float(gammaincinv(total**2 / spread, tail)) if total > 0.0 else 0.0
+    more, wider = total + 1.0, spread + 1.0
+    unit = terms.largest / float(terms.denominators.sum())
+    return unit * lower, unit * wider / more * float(gammaincinv(more**2 / wider, 1.0 - tail))
 
 
 def bernstein_bounds(terms: Terms, tail: float) -> tuple[float, float]:

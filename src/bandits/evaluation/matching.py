@@ -21,11 +21,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .._inputs import checked_float
-from .._numba import free_kernel
-from .._random import ArmId, base_key, uniform
+from .._random import ArmId
 from ..arms import checked_ids
 from ..records import Decision
 from ._checks import check_inside, checked_column, checked_propensities
+from ._draws import row_draws
 from .estimate import Estimate, Options, resolved, summarise
 
 _NAME = "matching"  # replica name under which the rejections are keyed
@@ -109,9 +109,8 @@ def replay(
     features = None if contexts is None else np.asarray(contexts, np.float64)
     if features is not None and (features.ndim not in (2, 3) or (features.ndim == 3 and candidates is None)):
         raise ValueError(f"contexts must be [n, d], or [n, C, d] beside candidates; got shape {features.shape}")
-    draws = np.empty(len(ids))
-    _fill(base_key(rest["seed"], _NAME, 0), draws)
-    kept = _play(chooser, ids, earned, draws < least / chances, features, candidates)
+    accepted = row_draws(rest["seed"], _NAME, len(ids)) < least / chances
+    kept = _play(chooser, ids, earned, accepted, features, candidates)
     weights = kept / least
     ends = (min(0.0, low / least), max(0.0, high / least))
     return summarise("replay", None, weights * earned, weights, weights, rewards=kept * earned, term_range=ends, **rest)
@@ -170,9 +169,3 @@ def _least(propensities: Floats, bound: float | None) -> float:
     if not 0.0 < bound <= smallest * (1.0 + 1e-9):  # 1 - .8 is less than .2
         raise ValueError(f"least_propensity = {bound} must be in (0, {smallest}], the least that was logged")
     return bound
-
-
-@free_kernel
-def _fill(key: int, out: Floats) -> None:
-    for i in range(out.size):
-        out[i] = uniform(key, np.uint64(i), 0)

@@ -21,41 +21,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .._inputs import checked_float, checked_int
-from .._numba import free_kernel
-from .._random import base_key, uniform
+from ._checks import checked_column
+from .folds import checked_rows, parts_of
 
 INSTALL = "pip install 'seedbed[learn]'"
 MOST_DENSE = 256  # arms: one-hot columns of more are sparse, as most learners would spend their time on zeros
-_FOLDS = "cross-fitting"  # replica name under which the folds are dealt
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-
-
-def dealt_folds(n: int, folds: int = 3, seed: int = 0) -> Ints:
-    """Fold of each row, `[n]`: the rows in the order of their keyed draws, dealt in turn.
-
-    Raises
-    ------
-    ValueError
-        For fewer than two folds, or fewer rows than folds.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from seedbed.bandits.evaluation.reward_models import dealt_folds
-    >>> np.bincount(dealt_folds(10, folds=3)).tolist()
-    [4, 3, 3]
-    """
-    n = checked_int(n, "n", 0)
-    folds = checked_int(folds, "folds", 2)
-    if n < folds:
-        raise ValueError(f"folds must be at most {n}, the rows of the log; got {folds}")
-    draws = np.empty(n)
-    _fill(base_key(checked_int(seed, "seed", 0, 2**64 - 1), _FOLDS, 0), draws)
-    dealt = np.empty(n, np.int64)
-    dealt[np.argsort(draws, kind="stable")] = np.arange(n) % folds
-    return dealt
 
 
 def cross_fitted(
@@ -141,7 +114,7 @@ def cross_fitted(
     if isinstance(estimator, type) or not all(hasattr(estimator, name) for name in needed):
         raise ValueError(f"estimator = {estimator!r:.200} must be a scikit-learn estimator with {' and '.join(needed)}")
     out = np.empty((arms.size, n_arms))
-    parts = _parts(arms.size, positions, folds, seed)
+    parts = parts_of(arms.size, positions, folds, seed)
     for part in progress(range(len(parts))):
         rows, stands_in, asked = parts[part]
         if stands_in or np.ptp(y[rows]) == 0.0:
@@ -199,10 +172,11 @@ def arm_means(
         if not 0.0 <= strength < math.inf:
             raise ValueError(f"strength = {strength} must be a finite number of observations, >= 0")
     out = np.empty((arms.size, n_arms))
-    for rows, stands_in, asked in _parts(arms.size, positions, folds, seed):
-        known = 0.0 if stands_in else 1.0
-        counts = known * np.bincount(arms[rows], minlength=n_arms)
-        sums = known * np.bincount(arms[rows], y[rows], n_arms)
+    for rows, stands_in, asked in parts_of(arms.size, positions, folds, seed):
+        counts, sums = np.zeros(n_arms), np.zeros(n_arms)
+        if not stands_in:
+            counts += np.bincount(arms[rows], minlength=n_arms)
+            sums += np.bincount(arms[rows], y[rows], n_arms)
         worth = _strength(counts, sums, y[rows]) if strength is None else strength
         mean = y[rows].mean()
         if math.isinf(worth):
@@ -225,26 +199,6 @@ def _strength(counts: Floats, sums: Floats, y: Floats) -> float:
     within = max(float(((y - common) ** 2).sum()) - between, 0.0) / (n - k)
     variance = (between - (k - 1) * within) / (n - float(counts @ counts) / n)
     return within / variance if variance > 0.0 else math.inf
-
-
-def _parts(n: int, positions: ArrayLike | None, folds: int | ArrayLike, seed: int) -> list[tuple[Ints, bool, Ints]]:
-    """Rows to learn from, whether they stand in for a position that has none, and rows to answer; one a part."""
-    if np.ndim(folds) == 0:
-        fold_of = dealt_folds(n, folds, seed)  # type: ignore[arg-type]
-    else:
-        fold_of = _checked_rows(folds, "folds", n)
-        if np.unique(fold_of).size < 2:
-            raise ValueError("folds must hold at least two folds; got one")
-    position_of = np.zeros(n, np.int64) if positions is None else _checked_rows(positions, "positions", n)
-    parts = []
-    for fold in np.unique(fold_of):
-        others = fold_of != fold
-        for position in np.unique(position_of[~others]):
-            here = position_of == position
-            rows = np.flatnonzero(others & here)
-            stands_in = rows.size == 0
-            parts.append((np.flatnonzero(others) if stands_in else rows, stands_in, np.flatnonzero(~others & here)))
-    return parts
 
 
 def _design(x: Floats, arms: Ints, features: Floats | None, n_arms: int) -> Any:
@@ -285,27 +239,14 @@ def _answer(model: Any, classifies: bool, rows: Any) -> Floats:
 
 
 def _checked(action: ArrayLike, rewards: ArrayLike, n_arms: int) -> tuple[Ints, Floats, int]:
+    y = checked_column(rewards, "rewards")
     n_arms = checked_int(n_arms, "n_arms", 1)
-    y = np.asarray(rewards)
-    if y.ndim != 1 or y.dtype.kind not in "biuf" or y.size == 0:
-        raise ValueError(f"rewards must be numbers [n], at least one; got {y.dtype} of shape {y.shape}")
-    y = y.astype(np.float64)
-    if not np.isfinite(y).all():
-        bad = int(np.argmin(np.isfinite(y)))
-        raise ValueError(f"rewards[{bad}] = {y[bad]} is not a finite number")
-    arms = _checked_rows(action, "action", y.size)
+    arms = checked_rows(action, "action", y.size)
     wrong = (arms < 0) | (arms >= n_arms)
     if wrong.any():
         bad = int(wrong.argmax())
         raise ValueError(f"action[{bad}] = {arms[bad]} is not in [0, {n_arms}), the arms")
     return arms, y, n_arms
-
-
-def _checked_rows(values: ArrayLike, what: str, n: int) -> Ints:
-    array = np.asarray(values)
-    if array.shape != (n,) or array.dtype.kind not in "iu":
-        raise ValueError(f"{what} must be integers, one a row, shape ({n},); got {array.dtype} of shape {array.shape}")
-    return array.astype(np.int64)
 
 
 def _checked_table(values: ArrayLike, what: str, n: int, each: str) -> Floats:
@@ -318,9 +259,3 @@ def _checked_table(values: ArrayLike, what: str, n: int, each: str) -> Floats:
         bad = int(np.argmin(np.isfinite(table).all(axis=1)))
         raise ValueError(f"{what}[{bad}] holds a number that is not finite")
     return table
-
-
-@free_kernel
-def _fill(key: int, out: Floats) -> None:
-    for i in range(out.size):
-        out[i] = uniform(key, np.uint64(i), 0)

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from bandits.evaluation import naive_slates as naive
-from seedbed.bandits.evaluation.slates import iips, per_position, pseudo_inverse, rips, slate_ips
+from seedbed.bandits.evaluation.slate_totals import pseudo_inverse
+from seedbed.bandits.evaluation.slates import iips, per_position, rips, slate_ips
 
 ARMS, LENGTH = 5, 3
 LOGGING, TARGET = [1.0, 2.0, 3.0, 2.0, 1.0], [4.0, 1.0, 1.0, 3.0, 0.5]
