@@ -1,10 +1,7 @@
 """Do the intervals of off-policy estimates cover the truth at their level, also where one thing is wrong?
 
 `python benchmarks/evaluating.py [LOGS]`. The worlds are small, so that the truth is a sum and no estimate: three
-contexts, five arms, Bernoulli rewards. Intervals by default ("auto") at 95 %; z: by how many standard deviations a
-share of logs differs from what it should be (5 % missed, 2.5 % on either side); refused: share of logs whose answer
-was. With propensities or the reward model right DR covers, also where the weights tell that the propensities are wrong
-and the estimate is refused; with both wrong it does not. Intervals of rare rewards are Fay and Feuer's, wide on purpose.
+contexts, five arms, Bernoulli rewards.
 """
 
 import math
@@ -25,6 +22,14 @@ BATCHES, TAUGHT = 5, 8  # of a Thompson log: batches, and rewards of each that a
 HEAD = [
     "log", "estimator", "rows", "logs", "covered", "z", "truth below", "z", "above", "z", "mean width", "refused",
 ]  # fmt: skip
+
+TEXT = (
+    'Intervals by default ("auto") at 95 %. z: by how many standard deviations a share of logs differs from what it should '
+    "be, 95 % covered and 2.5 % missed on either side. refused: share of logs whose answer was. With the propensities or "
+    "the reward model right the doubly robust intervals cover, also where the weights tell that the propensities are "
+    "wrong and the estimate is refused; with both wrong they do not. Intervals of rare rewards (ips, snips) are Fay and "
+    "Feuer's, which cover more than they promise."
+)
 
 
 def truth(means=MEANS):

@@ -278,7 +278,7 @@ def test_other_intervals_cover(interval):
     for name in ("ips", "snips"):
         hits = 0
         for seed in range(LOGS):
-            contexts, arms, rewards, propensities = evaluating.fixed_log(np.random.default_rng([2, seed]), 600)
+            contexts, arms, rewards, propensities = evaluating.fixed_log(np.random.default_rng([2, seed]), 300)
             given = rewards, propensities, evaluating.TARGET[contexts, arms]
             e = getattr(evaluation, name)(*given, interval=interval)
             hits += e.lower <= evaluating.truth() <= e.upper
