@@ -23,6 +23,12 @@ HEAD = [
     "log", "estimator", "rows", "logs", "covered", "z", "truth below", "z", "above", "z", "mean width", "refused",
 ]  # fmt: skip
 
+TEXT = """Intervals by default ("auto") at 95 %. z: by how many standard deviations a share of logs differs from what it
+should be, 95 % covered and 2.5 % missed on either side. refused: share of logs whose answer was. With the propensities
+or the reward model right the doubly robust intervals cover, also where the weights tell that the propensities are wrong
+and the estimate is refused; with both wrong they do not. Intervals of rare rewards (ips, snips) are Fay and Feuer's,
+which cover more than they promise."""
+
 
 def truth(means=MEANS):
     """Value of the evaluated policy; contexts are equally likely."""

@@ -11,6 +11,7 @@ from scipy import stats
 
 from bandits.evaluation import naive_estimators as naive
 from seedbed.bandits import evaluation
+from seedbed.bandits._random import base_key, fold_in, uniform
 from seedbed.bandits.evaluation import summarise
 from seedbed.bandits.evaluation._bootstrap import student_quantiles
 
@@ -158,6 +159,26 @@ def test_bootstrap_is_students_ratio_of_resamples():
         assert abs(place - tail) < 5.0 * math.sqrt(2.0 * 0.025 * 0.975 / 2_000)
 
 
+def test_bootstrap_draw_by_draw():
+    """The keyed rows of each of 199 resamples, each ratio from its own influences; then the 5th of either side."""
+    rng = np.random.default_rng(7)
+    n = 40
+    base, weights, errors = rng.gamma(0.5, size=n), rng.gamma(1.0, size=n), rng.gamma(0.5, size=n)
+    whole = (weights * errors).sum() / weights.sum()
+    key, ratios = base_key(11, "bootstrap", 0), []
+    for b in range(199):
+        rows = [int(n * uniform(fold_in(key, b), np.uint64(i), 0)) for i in range(n)]
+        m, w, x = base[rows], weights[rows], errors[rows]
+        ratio = (w * x).sum() / w.sum()
+        influence = m - m.mean() + w * (x - ratio) / w.mean()
+        error = math.sqrt((influence**2).sum() / (n * (n - 1)))
+        ratios.append((m.mean() + ratio - base.mean() - whole) / error)
+    ratios.sort()
+    residuals = weights * (errors - whole)
+    found = student_quantiles(base - base.mean(), residuals, weights, 0.025, 11, resamples=199)
+    assert found == pytest.approx((ratios[4], ratios[-5]), rel=1e-9)
+
+
 def test_bootstrap_is_keyed():
     terms = np.random.default_rng(1).gamma(1.0, size=300)
     runs = [summarise("ips", None, terms, None, np.ones(300), interval="bootstrap", seed=seed) for seed in (0, 0, 1)]
@@ -278,7 +299,7 @@ def test_other_intervals_cover(interval):
     for name in ("ips", "snips"):
         hits = 0
         for seed in range(LOGS):
-            contexts, arms, rewards, propensities = evaluating.fixed_log(np.random.default_rng([2, seed]), 600)
+            contexts, arms, rewards, propensities = evaluating.fixed_log(np.random.default_rng([2, seed]), 300)
             given = rewards, propensities, evaluating.TARGET[contexts, arms]
             e = getattr(evaluation, name)(*given, interval=interval)
             hits += e.lower <= evaluating.truth() <= e.upper
