@@ -192,9 +192,7 @@ class Tokens:
 
     # tokens
 
-    def sign(
-        self, decision_id: DecisionId, arm: ArmId, *, at: float, expires: float, channel: ArmId = ""
-    ) -> str:
+    def sign(self, decision_id: DecisionId, arm: ArmId, *, at: float, expires: float, channel: ArmId = "") -> str:
         """Make the token of one arm shown by one decision; the same content gives the same text.
 
         Parameters
