@@ -42,11 +42,8 @@ def save(ledger: ExposureLedger) -> bytes:
             exposures.append(exposure)
     held = [(arm, name, one) for (arm, name), many in ledger._held.items() for one in many]
     cut: list[tuple[ArmId, Sequence[float]]] = [(arm, pair) for arm, pairs in ledger._cut.items() for pair in pairs]
-    pairs: dict[str, list[tuple[ArmId, Sequence[float]]]] = {
-        "matured": list(ledger._matured.items()),
-        "taught": list(ledger._taught.items()),
-        "cut": cut,
-    }
+    pairs: dict[str, list[tuple[ArmId, Sequence[float]]]] = {"cut": cut}
+    pairs |= {"matured": list(ledger._matured.items()), "taught": list(ledger._taught.items())}
     arms = (
         [e.arm for e in exposures] + [arm for arm, _, _ in held] + [arm for some in pairs.values() for arm, _ in some]
     )

@@ -12,6 +12,8 @@ from .names import decision_name, is_decision
 
 def checked_arms(arms: Any) -> list[ArmId]:
     """Ids of one arm or of several."""
+    if type(arms) is str and arms.isascii():  # the most common one, at a fifth of the time
+        return [arms]
     is_one = isinstance(arms, str) or not np.iterable(arms)
     ids = [checked_id(arms, "arm")] if is_one else checked_ids(arms, "arms", ordered=True)
     for id in ids:
@@ -25,6 +27,8 @@ def checked_arms(arms: Any) -> list[ArmId]:
 
 def checked_names(decisions: Any, size: int) -> list[int]:
     """Names of decisions: of one, for all, or of one each."""
+    if type(decisions) is int and 0 <= decisions < 1 << 64:
+        return [decisions] * size
     if is_decision(decisions) or isinstance(decisions, int | np.integer):
         return [_name(decisions)] * size
     if isinstance(decisions, str | bytes) or not np.iterable(decisions):
@@ -45,6 +49,8 @@ def _name(decision: Any) -> int:
 
 def checked_times(at: Any, size: int) -> list[float]:
     """Times, one for all or one each."""
+    if type(at) is float and abs(at) <= MAX_TIME:
+        return [at] * size
     times = [checked_float(at, "at")] * size if np.ndim(at) == 0 else checked_floats(at, "at", size).tolist()
     for time in times:
         if not abs(time) <= MAX_TIME:

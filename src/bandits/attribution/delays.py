@@ -95,7 +95,7 @@ class DelayCurve:
         """
         end = _checked_horizon(horizon)
         given = checked_floats(delays, "delays", np.size(delays))
-        old = np.full(given.size, end) if ages is None else checked_floats(ages, "ages", given.size)
+        old = np.maximum(given, end) if ages is None else checked_floats(ages, "ages", given.size)
         _require((given >= 0.0) & np.isfinite(given), given, "delays", "a number of seconds, not negative")
         _require(old >= given, old, "ages", "as old as its delay")
         kept = given <= end

@@ -47,8 +47,9 @@ class ExposureLedger:
     gives `settle` nothing, and `teach` what was seen of it until then.
 
     This is optional: `bandit.update(arm, reward)` stays the short way. `bandit.select(pending=True)` and
-    `bandit.expire` keep no exposures apart: they only make an arm's pending ones count as failures until any update of
-    that arm comes, against flooding it. Use that or a ledger that teaches, not both; with `settle` they go together.
+    `bandit.expire` keep no exposures apart: an arm's pending ones count as failures, against flooding it, and each
+    update of that arm resolves one, whichever it belongs to. With `settle` they go together; with `teach`, whose
+    updates are differences, they do not.
 
     Any number of threads may call any method; one lock serialises them. Bandit and ledger are saved together:
     one without the other would teach twice, or never.
@@ -225,8 +226,8 @@ class ExposureLedger:
         ids = checked_ids(arms, "arms", ordered=True)
         size = len(ids)
         events = [None] * size if event_ids is None else checked_ids(event_ids, "event_ids", ordered=True)
-        rows = zip(checked_names(decisions, size), ids, checked_floats(values, "values", size).tolist(), checked_times(at, size),
-                   events, strict=True)  # fmt: skip
+        names, times = checked_names(decisions, size), checked_times(at, size)
+        rows = zip(names, ids, checked_floats(values, "values", size).tolist(), times, events, strict=True)
         return sum(self.reward(*row, event_id=event) in ("taken", "late_corrected") for *row, event in rows)
 
     def _hold(self, key: Key, held: Held) -> str:
