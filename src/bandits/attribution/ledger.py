@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 Decision = DecisionId | int  # its id, or its 64-bit name
 Key = tuple[ArmId, int]
+MAX_REWARD = 1e15  # in size: sums stay finite
 
 
 class ExposureLedger:
@@ -189,14 +190,11 @@ class ExposureLedger:
         ValueError
             For what is no decision, arm, finite number, time or id. Nothing has changed.
         """
-        (name,), (arm,), (time,) = (
-            checked_names(decision, 1),
-            checked_arms(checked_id(arm, "arm")),
-            checked_times(at, 1),
-        )
-        amount = checked_float(value, "value")
-        if not abs(amount) < NEVER:
-            raise ValueError(f"value = {amount} of arm {arm!r} is not finite")
+        (name,), (time,) = checked_names(decision, 1), checked_times(at, 1)
+        (arm,) = checked_arms(arm if type(arm) is str else checked_id(arm, "arm"))
+        amount = value if type(value) is float else checked_float(value, "value")
+        if not abs(amount) <= MAX_REWARD:
+            raise ValueError(f"value = {amount} of arm {arm!r} is not in [-{MAX_REWARD:g}, {MAX_REWARD:g}]")
         event = None if event_id is None else event_name(name, arm, checked_id(event_id, "event_id"))
         with self._lock:
             if event is not None and not self._seen.add(event):
@@ -304,10 +302,8 @@ class ExposureLedger:
             if decisions is None:
                 meant = [exposure for arm in ids for exposure in self._pending.get(arm, {}).values()]
             else:
-                found = (
-                    self._pending.get(a, {}).get(n)
-                    for n, a in zip(checked_names(decisions, len(ids)), ids, strict=True)
-                )
+                keys = zip(ids, checked_names(decisions, len(ids)), strict=True)
+                found = (self._pending.get(arm, {}).get(name) for arm, name in keys)
                 meant = [exposure for exposure in found if exposure is not None]
             before = sum(exposure.censored_at < NEVER for exposure in meant)
             for exposure in meant:

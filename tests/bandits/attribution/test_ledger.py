@@ -233,6 +233,21 @@ def test_full_ledgers_let_the_oldest_go_and_say_so():
     assert len(ledger._settled) <= 2
 
 
+def test_events_are_remembered_for_two_generations():
+    """Of two each: the newest three are known for certain, the first of five is new again."""
+    ledger = made(aggregation="sum", remember=2)
+    ledger.show(1, "a", 0.0)
+
+    def again(event):
+        return ledger.reward(1, "a", 1.0, 1.0, event_id=event)
+
+    assert [again(event) for event in (1, 2, 3)] == ["taken"] * 3
+    ledger = ExposureLedger.from_bytes(ledger.to_bytes())
+    assert [again(event) for event in (1, 2, 3)] == ["duplicate"] * 3
+    assert [again(event) for event in (4, 5)] == ["taken"] * 2
+    assert [again(event) for event in (3, 4, 5, 1)] == ["duplicate"] * 3 + ["taken"]
+
+
 def test_a_reward_that_was_taken_is_told_though_its_exposure_went():
     ledger = made(capacity=1)
     ledger.show(1, "a", 0.0)
@@ -438,7 +453,8 @@ def test_a_durable_bandit_learns_each_event_once(tmp_path):
         (lambda x: x.show([1, 2], ["a", 0.5], 0.0), "not an arm id"),
         (lambda x: x.show([1, 2], ["a", "\ud800"], 0.0), "Unicode"),
         (lambda x: x.show([1, 2], ["a", "b"], [0.0, np.nan]), "at = nan"),
-        (lambda x: x.reward(1, "a", np.inf, 0.0), "not finite"),
+        (lambda x: x.reward(1, "a", np.inf, 0.0), "is not in"),
+        (lambda x: x.reward(1, "a", np.nan, 0.0), "is not in"),
         (lambda x: x.reward(1, "a", "1", 0.0), "not a number"),
         (lambda x: x.reward(1, "a", 1.0, 1e16), "at = "),
         (lambda x: x.reward(1, "a", 1.0, 0.0, event_id=0.5), "event_id"),
