@@ -46,6 +46,7 @@ from seedbed.bandits import (
     TopTwo,
     UnknownArmError,
 )
+from seedbed.bandits._seen import Seen
 from seedbed.bandits.errors import MergeError
 from seedbed.constraints import BoundedMean, Constrained
 from seedbed.storage import _saved
@@ -174,7 +175,7 @@ class Resumed:
     def __init__(self, saved: _saved.Saved) -> None:
         self.saved = saved
         for older, newer in saved.seen.values():
-            assert all(id in _saved.Seen(1, older, newer) for id in older + newer)
+            assert all(id in Seen(1, older, newer) for id in older + newer)
 
     @classmethod
     def from_bytes(cls, blob: bytes) -> Self:

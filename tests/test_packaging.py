@@ -42,6 +42,8 @@ def test_every_public_name_is_there_and_documented():
 
     for module in (
         "seedbed.bandits",
+        "seedbed.bandits.attribution",
+        "seedbed.bandits.evaluation",
         "seedbed.constraints",
         "seedbed.allocators",
         "seedbed.allocators.cold_start",

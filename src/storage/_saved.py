@@ -1,7 +1,6 @@
 """The checkpoint of a Durable: its bandit, where the journal goes on, and the ids of events that were taken in."""
 
 import re
-from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,27 +13,6 @@ _KIND = "durable"
 NAMED = ("update", "correct")  # what may bear the id of an event
 EventId = str | int
 Generations = tuple[list[EventId], list[EventId]]  # the older ids, the newer ones
-
-
-class Seen:
-    """The latest ids: two generations of `limit` at most, of which the older goes when the newer is full."""
-
-    def __init__(self, limit: int, older: Iterable[EventId] = (), newer: Iterable[EventId] = ()) -> None:
-        self._limit = limit
-        self._older, self._newer = dict.fromkeys(older), dict.fromkeys(newer)
-
-    def __contains__(self, id: EventId) -> bool:
-        return id in self._newer or id in self._older
-
-    def add(self, id: EventId) -> None:
-        """Remember an id."""
-        if len(self._newer) >= self._limit:
-            self._older, self._newer = self._newer, {}
-        self._newer[id] = None
-
-    def generations(self) -> Generations:
-        """All ids, as `Seen` takes them."""
-        return list(self._older), list(self._newer)
 
 
 class Saved(NamedTuple):

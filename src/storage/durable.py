@@ -12,9 +12,10 @@ from ..bandits import Bandit, CheckpointError
 from ..bandits._inputs import checked_int
 from ..bandits._journaling import Times, as_of, filled_in, times_of
 from ..bandits._random import ArmId
+from ..bandits._seen import Seen
 from ..bandits.arms import checked_id
 from ._packing import pack, unpack
-from ._saved import NAMED, EventId, Saved, Seen, load, save
+from ._saved import NAMED, EventId, Saved, load, save
 from .errors import ConflictError, JournalError, StoreError, StoreUnavailableError
 from .journal import Journal, Policy
 from .store import Store

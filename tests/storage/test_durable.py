@@ -621,7 +621,7 @@ def test_ids_are_remembered_in_two_generations(life):
 def test_an_event_that_stands_twice_in_the_journal(life):
     durable = life.open()
     durable.update("a", 1.0, event_id="one")
-    durable._seen["update"]._newer.clear()
+    durable._seen["update"].newer.clear()
     durable.update("a", 1.0, event_id="one")
     again = life.after_crash()
     assert again.recovery == Recovery(2, False, 1, 1, 0)

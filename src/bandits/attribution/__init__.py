@@ -1,6 +1,6 @@
 """What came back: rewards joined to the exposures that earned them, late, twice and out of order as they come."""
 
-from ._ledger_records import Corrections, LedgerConfig, Settled
+from ._ledger_records import LedgerConfig, Revisions, Settled
 from .delays import DelayCurve, DelayCurves
 from .ledger import ExposureLedger
 from .names import decision_name, decision_names
@@ -10,12 +10,12 @@ from .tokens import Claim, Claims, Tokens
 __all__ = [
     "Claim",
     "Claims",
-    "Corrections",
     "DelayCurve",
     "DelayCurves",
     "Effective",
     "ExposureLedger",
     "LedgerConfig",
+    "Revisions",
     "Settled",
     "Tokens",
     "decision_name",

@@ -48,24 +48,6 @@ class Held(NamedTuple):
     at: float
 
 
-class Seen:
-    """The latest names: two generations of `limit` at most, of which the older goes when the newer is full."""
-
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self.older: dict[int, None] = {}
-        self.newer: dict[int, None] = {}
-
-    def add(self, name: int) -> bool:
-        """Remember a name; False where it is remembered already."""
-        if name in self.newer or name in self.older:
-            return False
-        if len(self.newer) >= self.limit:
-            self.older, self.newer = self.newer, {}
-        self.newer[name] = None
-        return True
-
-
 def event_name(name: int, arm: ArmId, event_id: ArmId) -> int:
     """64-bit name of an event of one exposure."""
     parts = name.to_bytes(8, "little") + uid64(arm).to_bytes(8, "little") + uid64(event_id).to_bytes(8, "little")

@@ -30,7 +30,7 @@ class LedgerConfig(BaseModel):
         Of exposures that got none.
     late
         What becomes of rewards that arrive after their exposure was settled, though they happened in time: "drop"
-        counts them; "correct" makes corrections.
+        counts them; "correct" makes revisions.
     aggregation
         Of several rewards of one exposure: the "first" to arrive, told at once; their "sum" or "max", told at the
         horizon.
@@ -53,10 +53,10 @@ class LedgerConfig(BaseModel):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Corrections:
+class Revisions:
     """Rewards that were told and were not the last word: take back `old`, and learn `new`, both of the time `at`.
 
-    arms: ids, `[n]`. old, new, at: `[n]`. event_ids: names of these corrections, for ever, `[n]`.
+    arms: ids, `[n]`. old, new, at: `[n]`. event_ids: names of these revisions, for ever, `[n]`.
     """
 
     arms: list[ArmId]
@@ -78,7 +78,7 @@ class Settled:
         What each got, when that was known (the reward's time, or the horizon's end), seconds, and 1, `[n]`.
     event_ids
         Names of these events, for ever, `[n]`: a `Durable` that is given them applies each once.
-    corrections
+    revisions
         Of earlier ones.
     evicted
         Exposures that went unsettled since the last call, as the ledger was full: raise its capacity.
@@ -89,5 +89,5 @@ class Settled:
     at: Floats
     weights: Floats
     event_ids: list[str]
-    corrections: Corrections
+    revisions: Revisions
     evicted: int

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 
 from .._inputs import LATENESS, checked_float, checked_floats, checked_now
 from .._random import ArmId
+from .._seen import Seen
 from ..arms import checked_id, checked_ids
 from . import _ledger_checkpointing, _teaching
-from ._exposures import EVICTED, NEVER, SETTLED, Exposure, Held, Seen, event_name, told_id
+from ._exposures import EVICTED, NEVER, SETTLED, Exposure, Held, event_name, told_id
 from ._ledger_inputs import checked_arms, checked_names, checked_times
-from ._ledger_records import COUNTED, Corrections, LedgerConfig, Settled
+from ._ledger_records import COUNTED, LedgerConfig, Revisions, Settled
 from .delays import DelayCurve, DelayCurves
 from .names import DecisionId
 from .rates import Effective
@@ -96,7 +97,7 @@ class ExposureLedger:
         self._forgotten = -NEVER  # the latest showing of those that are remembered no more
         self._held: dict[Key, list[Held]] = {}
         self._n_held = 0
-        self._seen = Seen(config.remember)
+        self._seen: Seen[int] = Seen(config.remember)
         self._fresh: list[Exposure] = []  # rewarded, and not told
         self._corrected: dict[Key, Exposure] = {}
         self._are_fractions = True  # whether all rewards were in [0, 1]
@@ -336,7 +337,7 @@ class ExposureLedger:
             arms, rewards, at = [e.arm for e in told], [e.told for e in told], [e.told_at for e in told]
             names = [told_id(exposure) for exposure in told]
             settled = Settled(
-                arms, np.array(rewards), np.array(at), np.ones(len(arms)), names, self._corrections(), self._evicted
+                arms, np.array(rewards), np.array(at), np.ones(len(arms)), names, self._revisions(), self._evicted
             )
             self._evicted = 0
             return settled
@@ -345,14 +346,14 @@ class ExposureLedger:
         exposure.told, exposure.told_at = self._result(exposure), at
         told.append(exposure)
 
-    def _corrections(self) -> Corrections:
+    def _revisions(self) -> Revisions:
         wrong = [e for e in self._corrected.values() if e.is_told and e.told != e.value]
         self._corrected.clear()
         old = np.array([exposure.told for exposure in wrong])
         for exposure in wrong:
             exposure.told, exposure.revision = exposure.value, exposure.revision + 1
         new, at = np.array([e.told for e in wrong]), np.array([e.told_at for e in wrong])
-        return Corrections([e.arm for e in wrong], old, new, at, [told_id(e) for e in wrong])
+        return Revisions([e.arm for e in wrong], old, new, at, [told_id(e) for e in wrong])
 
     def _enter(self, mode: str, now: float) -> None:
         if self._mode not in ("", mode):

@@ -25,7 +25,7 @@ def made(**changes):
 
 def told(settled):
     rows = zip(settled.arms, settled.rewards.tolist(), settled.at.tolist(), strict=True)
-    c = settled.corrections
+    c = settled.revisions
     corrected = zip(c.arms, c.old.tolist(), c.new.tolist(), c.at.tolist(), strict=True)
     return sorted(rows, key=repr), sorted(corrected, key=repr)
 
@@ -33,7 +33,7 @@ def told(settled):
 def learn(bandit, settled):
     """What a host does with what is settled."""
     bandit.update(settled.arms, settled.rewards, settled.weights, at=settled.at)
-    c = settled.corrections
+    c = settled.revisions
     bandit.correct(c.arms, c.old, at=c.at)
     bandit.update(c.arms, c.new, at=c.at)
 
@@ -121,7 +121,7 @@ def net(settlements):
             zip(part.arms, *rest, strict=True)
             for part, rest in (
                 (settled, [settled.rewards]),
-                (settled.corrections, [settled.corrections.new - settled.corrections.old]),
+                (settled.revisions, [settled.revisions.new - settled.revisions.old]),
             )
         )
         for arm, reward in told:
@@ -198,7 +198,7 @@ def test_by_hand_aggregation_and_correction(how, total):
     assert ledger.reward(2, "a", 4.0, 10.1, event_id="w") == "beyond"
     second = ledger.settle(12.0)
     assert told(second) == ([], [("a", 0.5, 4.0, 10.0)])
-    assert second.corrections.event_ids == [first.event_ids[-1][:-1] + "1"]
+    assert second.revisions.event_ids == [first.event_ids[-1][:-1] + "1"]
     assert told(ledger.settle(12.0)) == ([], [])
 
 
@@ -426,7 +426,7 @@ def test_a_durable_bandit_learns_each_event_once(tmp_path):
             done = 0
             for now in (10.0, 12.0):
                 settled = ledger.settle(now)
-                c = settled.corrections
+                c = settled.revisions
                 rows = zip(settled.arms, settled.rewards, settled.at, settled.event_ids, strict=True)
                 for arm, reward, at, id in rows:
                     if done == lives:
@@ -568,7 +568,7 @@ def test_a_resumed_twin_goes_on_the_same():
     for now in (32.0, 60.0):
         one, other = ledger.settle(now), twin.settle(now)
         assert told(one) == told(other)
-        assert (one.event_ids, one.corrections.event_ids) == (other.event_ids, other.corrections.event_ids)
+        assert (one.event_ids, one.revisions.event_ids) == (other.event_ids, other.revisions.event_ids)
     assert twin.to_bytes() == ledger.to_bytes() != blob
 
 
