@@ -1,1 +1,9 @@
 """What came back: rewards joined to the exposures that earned them, late, twice and out of order as they come."""
+
+from ._names import names_of
+from .attribution import Attribution
+from .config import AttributionConfig
+from .credits import Corrections, Credits
+from .rules import Condition, Rule, RuleSet
+
+__all__ = ["Attribution", "AttributionConfig", "Condition", "Corrections", "Credits", "Rule", "RuleSet", "names_of"]

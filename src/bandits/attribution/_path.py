@@ -1,0 +1,131 @@
+"""The path of a conversion, and who on it earns how much: what the first and the second pass share."""
+
+from .._numba import free_kernel
+from ._table import AT, DECISION, ITEM, OLDER, RANK, Floats, Ints, find, hash_of
+
+LAST_CLICK, FIRST_CLICK, LINEAR = 0, 1, 2  # of rules.MODELS; position is what is left
+UNITS = 1 << 32  # a whole share; shares are whole numbers of units, so that they sum to 1 exactly, in any order
+
+# cells of settings
+BY_USER, LONGEST = 0, 1
+
+HAS_SEGMENT = 1 << 8  # beside the kind
+
+# columns of rules: see rules.Compiled
+_KINDS, _SEGMENTS_FROM, _SEGMENTS_TO, _MODEL, _CHANNELS, _FIRST, _MIDDLE, _LAST, _PAIR = range(9)
+_VALID_FROM, _VALID_TO, _LEAST, _MOST = range(4)
+
+
+@free_kernel
+def rule_of(
+    numbers: Ints, limits: Floats, segments: Ints, kind: int, segment: int, at: float, value: float
+) -> int:
+    """The first leaf for a conversion, or -1."""
+    for rule in range(numbers.shape[0]):
+        if not limits[rule, _VALID_FROM] <= at < limits[rule, _VALID_TO]:
+            continue
+        if not limits[rule, _LEAST] <= value <= limits[rule, _MOST]:
+            continue
+        if numbers[rule, _KINDS] >> (kind & 0xFF) & 1 == 0:
+            continue
+        if numbers[rule, _SEGMENTS_FROM] < 0:
+            return rule
+        if kind & HAS_SEGMENT:
+            for j in range(numbers[rule, _SEGMENTS_FROM], numbers[rule, _SEGMENTS_TO]):
+                if segments[j] == segment:
+                    return rule
+    return -1
+
+
+@free_kernel
+def stands_in(rows: Ints, path: Ints, n: int, row: int) -> bool:
+    """Whether a path holds a touch of the same decision and item already."""
+    for j in range(n):
+        if rows[path[j], DECISION] == rows[row, DECISION] and rows[path[j], ITEM] == rows[row, ITEM]:
+            return True
+    return False
+
+
+@free_kernel
+def read_path(
+    rows: Ints, times: Floats, row: int, at: float, window: float, channels: int, model: int, longest: int, path: Ints
+) -> tuple[int, bool]:
+    """Write the rows that may earn, the latest first; return how many, and whether older ones were left out.
+
+    The window is counted back from the conversion, whatever came before: a touch that is too old neither opens nor
+    lengthens it.
+    """
+    n, looked = 0, 0
+    while row >= 0 and times[row, AT] >= at - window:
+        if times[row, AT] <= at and channels >> rows[row, RANK] & 1:
+            if looked == longest:
+                return n, True
+            looked += 1
+            if model < LINEAR or not stands_in(rows, path, n, row):
+                path[n] = row
+                n += 1
+            if model == LAST_CLICK:
+                break
+        row = rows[row, OLDER]
+    if model == FIRST_CLICK and n > 0:
+        path[0] = path[n - 1]
+        n = 1
+    return n, False
+
+
+@free_kernel
+def share_out(numbers: Ints, rule: int, n: int, units: Ints) -> None:
+    """Write the units of n touches, the latest first. What rounding leaves goes to the largest share, of equals the latest."""
+    model = numbers[rule, _MODEL]
+    if n == 1:
+        units[0] = UNITS
+        return
+    if model == LINEAR:
+        for j in range(n):
+            units[j] = UNITS // n
+    elif n == 2:
+        units[1] = numbers[rule, _PAIR]
+        units[0] = UNITS - units[1]
+    else:
+        for j in range(1, n - 1):
+            units[j] = numbers[rule, _MIDDLE] // (n - 2)
+        units[n - 1] = numbers[rule, _FIRST]
+        units[0] = numbers[rule, _LAST]
+    rest, largest = UNITS, 0
+    for j in range(n):
+        rest -= units[j]
+        if units[j] > units[largest]:
+            largest = j
+    units[largest] += rest
+
+
+@free_kernel
+def attribute(
+    slots: Ints,
+    rows: Ints,
+    times: Floats,
+    settings: Ints,
+    windows: Floats,
+    numbers: Ints,
+    limits: Floats,
+    segments: Ints,
+    user: int,
+    item: int,
+    kind: int,
+    segment: int,
+    at: float,
+    value: float,
+    path: Ints,
+    units: Ints,
+) -> tuple[int, int, bool]:
+    """Write path and units; return how many earn, the rule (-1: none), and whether the path was cut."""
+    rule = rule_of(numbers, limits, segments, kind, segment, at, value)
+    if rule < 0:
+        return 0, rule, False
+    by_user = settings[BY_USER] != 0
+    slot = find(slots, rows, hash_of(user, item, by_user), user, item, by_user)
+    window, channels, model = windows[kind & 0xFF], numbers[rule, _CHANNELS], numbers[rule, _MODEL]
+    n, cut = read_path(rows, times, slots[slot, 1] - 1, at, window, channels, model, settings[LONGEST], path)
+    if n > 0:
+        share_out(numbers, rule, n, units)
+    return n, rule, cut
