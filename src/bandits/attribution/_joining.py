@@ -155,5 +155,3 @@ def name_amounts(orders: Ints, numbers: Ints, decisions: Ints, items: Ints, unit
         mixed = mix64(mixed ^ np.uint64(items[i]))
         mixed = mix64(mixed ^ np.uint64(numbers[i] * 2 + (units[i] < 0)))
         out[i] = np.int64(mixed)
-
-

@@ -55,7 +55,9 @@ def take(pool: Ints, queue: Ints) -> int:
 
 
 @free_kernel
-def put(kept: Ints, pool: Ints, queue: Ints, row: int, decision: int, item: int, rank: int, units: int, rule: int) -> None:
+def put(
+    kept: Ints, pool: Ints, queue: Ints, row: int, decision: int, item: int, rank: int, units: int, rule: int
+) -> None:
     """Note a credit of a conversion, before those that it has."""
     credit = take(pool, queue)
     pool[credit, DECISION] = decision
@@ -128,3 +130,40 @@ def keep(
         queue[NEXT] = row + 1 if row + 1 < kept.shape[0] else 0
         queue[HELD] += 1
         first = last
+
+
+@free_kernel
+def count_credits(kept: Ints, pool: Ints, wanted: Ints, sizes: Ints) -> int:
+    """Write how many credits each of the wanted rows has; return the sum."""
+    total = 0
+    for k in range(wanted.size):
+        sizes[k] = 0
+        credit = kept[wanted[k], CREDITS]
+        while credit >= 0:
+            sizes[k] += 1
+            credit = pool[credit, FOLLOWING]
+        total += sizes[k]
+    return total
+
+
+@free_kernel
+def copy_credits(kept: Ints, pool: Ints, wanted: Ints, out: Ints) -> None:
+    """Write the credits of the wanted rows one after another, `[n, 5]`."""
+    n = 0
+    for k in range(wanted.size):
+        credit = kept[wanted[k], CREDITS]
+        while credit >= 0:
+            for j in range(FOLLOWING):
+                out[n, j] = pool[credit, j]
+            credit = pool[credit, FOLLOWING]
+            n += 1
+
+
+@free_kernel
+def put_credits(kept: Ints, pool: Ints, queue: Ints, sizes: Ints, flat: Ints) -> None:
+    """Give the first rows their credits, which stand one after another."""
+    first = 0
+    for row in range(sizes.size):
+        for i in range(first + sizes[row] - 1, first - 1, -1):
+            put(kept, pool, queue, row, flat[i, 0], flat[i, 1], flat[i, 2], flat[i, 3], flat[i, 4])
+        first += sizes[row]

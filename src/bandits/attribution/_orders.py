@@ -12,9 +12,11 @@ from ._table import AHEAD, Ints, slots_for
 
 CURRENT, SIZE, ZERO, CELLS = 0, 1, 3, 5
 
+
 def new_generations(capacity: int) -> tuple[Ints, Ints]:
     """Two empty generations of so many names."""
     return np.zeros((2, slots_for(capacity)), np.int64), np.zeros(CELLS, np.int64)
+
 
 def names_in(names: Ints, cells: Ints, generation: int) -> Ints:
     """Mixed names of a generation, `[n]`, in rising order."""
@@ -23,10 +25,12 @@ def names_in(names: Ints, cells: Ints, generation: int) -> Ints:
         held = np.append(held, 0)
     return np.sort(held)
 
+
 @free_kernel
 def mixed(name: int) -> int:
     """Where a name stands: one to one."""
-    return np.int64(mix64(np.uint64(name)))  # type: ignore[no-any-return]
+    return int(np.int64(mix64(np.uint64(name))))
+
 
 @free_kernel
 def holds(names: Ints, cells: Ints, generation: int, name: int) -> bool:
@@ -41,6 +45,7 @@ def holds(names: Ints, cells: Ints, generation: int, name: int) -> bool:
         slot = (slot + 1) & mask
     return False
 
+
 @free_kernel
 def insert(names: Ints, cells: Ints, generation: int, name: int) -> None:
     """Put a mixed name that it does not hold into a generation."""
@@ -54,6 +59,7 @@ def insert(names: Ints, cells: Ints, generation: int, name: int) -> None:
         slot = (slot + 1) & mask
     names[generation, slot] = name
 
+
 @free_kernel
 def rotate(names: Ints, cells: Ints) -> int:
     """Begin a new generation; return how many names are forgotten with the oldest."""
@@ -66,6 +72,7 @@ def rotate(names: Ints, cells: Ints) -> int:
     cells[ZERO + oldest] = 0
     cells[CURRENT] = oldest
     return forgotten  # type: ignore[no-any-return]
+
 
 @free_kernel
 def remember(names: Ints, cells: Ints, capacity: int, wanted: Ints, is_new: Ints) -> int:
@@ -88,6 +95,7 @@ def remember(names: Ints, cells: Ints, capacity: int, wanted: Ints, is_new: Ints
             is_new[i] = 1
     is_new[wanted.size] = read  # keeps the loads
     return forgotten
+
 
 @free_kernel
 def load(names: Ints, cells: Ints, generation: int, wanted: Ints) -> bool:

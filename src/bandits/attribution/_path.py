@@ -17,9 +17,7 @@ _VALID_FROM, _VALID_TO, _LEAST, _MOST = range(4)
 
 
 @free_kernel
-def rule_of(
-    numbers: Ints, limits: Floats, segments: Ints, kind: int, segment: int, at: float, value: float
-) -> int:
+def rule_of(numbers: Ints, limits: Floats, segments: Ints, kind: int, segment: int, at: float, value: float) -> int:
     """The first leaf for a conversion, or -1."""
     for rule in range(numbers.shape[0]):
         if not limits[rule, _VALID_FROM] <= at < limits[rule, _VALID_TO]:
@@ -75,7 +73,10 @@ def read_path(
 
 @free_kernel
 def share_out(numbers: Ints, rule: int, n: int, units: Ints) -> None:
-    """Write the units of n touches, the latest first. What rounding leaves goes to the largest share, of equals the latest."""
+    """Write the units of n touches, the latest first.
+
+    What rounding leaves goes to the largest share, of equals to the latest.
+    """
     model = numbers[rule, _MODEL]
     if n == 1:
         units[0] = UNITS

@@ -74,7 +74,7 @@ def hash_of(user: int, item: int, by_user: bool) -> int:
     mixed = mix64(np.uint64(user))
     if not by_user:
         mixed = mix64(mixed ^ (np.uint64(item) * np.uint64(0x9E37_79B9_7F4A_7C15)))
-    return np.int64(mixed)  # type: ignore[no-any-return]
+    return int(np.int64(mixed))
 
 
 @free_kernel
@@ -86,9 +86,9 @@ def find(slots: Ints, rows: Ints, hashed: int, user: int, item: int, by_user: bo
         if slots[slot, 0] == hashed:
             head = slots[slot, 1] - 1
             if rows[head, USER] == user and (by_user or rows[head, ITEM] == item):
-                return slot
+                return int(slot)
         slot = (slot + 1) & mask
-    return slot
+    return int(slot)
 
 
 @free_kernel
@@ -126,10 +126,8 @@ def evict(slots: Ints, rows: Ints, row: int) -> None:
 
 
 @free_kernel
-def compare(
-    rows: Ints, times: Floats, row: int, at: float, rank: int, decision: int, item: int
-) -> int:
-    """1 where a row comes after a touch in the order of paths, 0 where it is the same touch, -1 where it comes before."""
+def compare(rows: Ints, times: Floats, row: int, at: float, rank: int, decision: int, item: int) -> int:
+    """1 where a row comes after a touch in the order of paths, 0 where it is that touch, -1 where it comes before."""
     if times[row, AT] != at:
         return 1 if times[row, AT] > at else -1
     if rows[row, RANK] != rank:

@@ -300,7 +300,11 @@ class Attribution:
                 )  # fmt: skip
             parts.append((out[:, :n], amounts[:, :n]))
             start = stop
-        out, amounts = parts[0] if len(parts) == 1 else tuple(np.concatenate(each, 1) for each in zip(*parts))
+        if len(parts) > 1:
+            out = np.concatenate([each for each, _ in parts], 1)
+            amounts = np.concatenate([each for _, each in parts], 1)
+        else:
+            out, amounts = parts[0]
         late = out[OUT_NUMBER] == IS_LATE
         if late.any():
             self._file(corrections_of(out[:, late], amounts[:, late], len(config.channels), LATE))
@@ -374,6 +378,5 @@ class Attribution:
         CheckpointError
             For bytes that are anything else; nothing was loaded.
         """
-        return _saving.load(cls, blob)
-
-
+        loaded: Self = _saving.load_attribution(cls, blob)
+        return loaded

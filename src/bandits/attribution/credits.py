@@ -1,7 +1,7 @@
 """What attribution puts out: credits, and corrections of them, as columns."""
 
 from collections import deque
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,7 +52,7 @@ class Corrections(NamedTuple):
     number: pass that found it, from 1; 0 for one that no pass found.
     reason: LATE, the credits of a late conversion; PASS, found by a pass; FUTURE, an event refused, nothing to be
         added; RECONCILED, truth less ours.
-    """  # noqa: D400, D415
+    """  # noqa: D400
 
     id: Names
     order: Names
@@ -106,9 +106,8 @@ def joined(parts: list[Corrections]) -> Corrections:
     """Corrections one after another, in columns of their own."""
     kinds = (np.uint64,) * 4 + (np.int64,) + (np.float64,) * 2 + (np.int64,) * 2 + (np.float64,) + (np.int64,) * 2
     columns = zip(*parts, strict=True) if parts else (() for _ in kinds)
-    return Corrections(
-        *(np.concatenate([np.zeros(0, kind), *column]) for kind, column in zip(kinds, columns, strict=True))
-    )
+    merged: list[Any] = [np.concatenate([np.zeros(0, kind), *column]) for kind, column in zip(kinds, columns, strict=True)]
+    return Corrections(*merged)
 
 
 def credits_of(out: Ints, amounts: Floats, channels: int) -> Credits:
