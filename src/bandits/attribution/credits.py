@@ -7,8 +7,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._joining import name_amounts
-from ._keeping import OUT_AT, OUT_DECISION, OUT_ITEM, OUT_NUMBER, OUT_ORDER, OUT_RANK, OUT_ROW, OUT_RULE
-from ._keeping import OUT_UNITS, OUT_VALUE
+from ._keeping import (
+    OUT_AT,
+    OUT_DECISION,
+    OUT_ITEM,
+    OUT_NUMBER,
+    OUT_ORDER,
+    OUT_RANK,
+    OUT_ROW,
+    OUT_RULE,
+    OUT_UNITS,
+    OUT_VALUE,
+)
 from ._names import as_names
 from ._path import UNITS
 from ._table import Floats, Ints
@@ -106,7 +116,9 @@ def joined(parts: list[Corrections]) -> Corrections:
     """Corrections one after another, in columns of their own."""
     kinds = (np.uint64,) * 4 + (np.int64,) + (np.float64,) * 2 + (np.int64,) * 2 + (np.float64,) + (np.int64,) * 2
     columns = zip(*parts, strict=True) if parts else (() for _ in kinds)
-    merged: list[Any] = [np.concatenate([np.zeros(0, kind), *column]) for kind, column in zip(kinds, columns, strict=True)]
+    merged: list[Any] = [
+        np.concatenate([np.zeros(0, kind), *column]) for kind, column in zip(kinds, columns, strict=True)
+    ]
     return Corrections(*merged)
 
 
