@@ -16,7 +16,7 @@ from ._orders import CURRENT, load, names_in
 from ._path import HAS_SEGMENT, UNITS
 from ._table import AT, BORN, COUNTS, LATEST, RANK, Floats, Ints, add_touches
 from .config import AttributionConfig
-from .credits import Corrections, Log
+from .credits import KINDS, Corrections, Log
 from .rules import MOST_LEAVES, RuleSet, leaves_of
 
 if TYPE_CHECKING:
@@ -162,8 +162,7 @@ def _check_credits(attribution: Attribution, credits: Ints, sizes: Ints) -> None
 
 def _log(config: AttributionConfig, arrays: dict[str, Any]) -> Log:
     log = Log(config.corrections)
-    kinds = (np.uint64,) * 4 + (np.int64,) + (np.float64,) * 2 + (np.int64,) * 2 + (np.float64,) + (np.int64,) * 2
-    columns = [_array(arrays, f"log_{name}", kind, 1) for name, kind in zip(Corrections._fields, kinds, strict=True)]
+    columns = [_array(arrays, f"log_{name}", kind, 1) for name, kind in zip(Corrections._fields, KINDS, strict=True)]
     require(len({column.size for column in columns}) == 1, "its corrections contradict each other")
     require(columns[0].size <= log.capacity, "it has more corrections than its configuration holds")
     floats: list[Floats] = [column for column in columns if column.dtype == np.float64]

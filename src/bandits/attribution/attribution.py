@@ -202,9 +202,9 @@ class Attribution:
             if refuse is not None:
                 zeros = np.zeros(int(refuse.sum()), np.int64)
                 self._refuse(zeros, decisions[refuse], items[refuse], times[refuse])
-                users, items, decisions, ranks, times = (
-                    np.ascontiguousarray(column[~refuse]) for column in (users, items, decisions, ranks, times)
-                )
+                stays = ~refuse
+                users, items, decisions = users[stays], items[stays], decisions[stays]
+                ranks, times = ranks[stays], times[stays]
             self._now = present
             s = self._state
             add_touches(
@@ -268,9 +268,8 @@ class Attribution:
                 self._refuse(orders[refuse], zeros, items[refuse], times[refuse])
                 rows = np.flatnonzero(~refuse)
                 named = named[rows] if segments is not None else named
-                orders, users, items, codes, times, worth = (
-                    column[rows] for column in (orders, users, items, codes, times, worth)
-                )
+                orders, users, items = orders[rows], users[rows], items[rows]
+                codes, times, worth = codes[rows], times[rows], worth[rows]
             self._now = present
             credits = self._join(orders, users, items, named, codes, times, worth)
         return credits if rows is None else credits._replace(row=rows[credits.row])

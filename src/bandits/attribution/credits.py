@@ -78,6 +78,16 @@ class Corrections(NamedTuple):
     reason: Ints
 
 
+KINDS: tuple[Any, ...] = (
+    *(np.uint64,) * 4,
+    np.int64,
+    *(np.float64,) * 2,
+    *(np.int64,) * 2,
+    np.float64,
+    *(np.int64,) * 2,
+)  # of the columns of corrections
+
+
 class Log:
     """Corrections that wait to be read; beyond a number of them the oldest go."""
 
@@ -95,7 +105,8 @@ class Log:
         while left:
             oldest = self._chunks[0]
             n = min(left, oldest.id.size)
-            self._chunks[0] = Corrections(*(column[n:] for column in oldest))
+            rest: list[Any] = [column[n:] for column in oldest]
+            self._chunks[0] = Corrections(*rest)
             if n == oldest.id.size:
                 self._chunks.popleft()
             left -= n
@@ -114,11 +125,9 @@ class Log:
 
 def joined(parts: list[Corrections]) -> Corrections:
     """Corrections one after another, in columns of their own."""
-    kinds = (np.uint64,) * 4 + (np.int64,) + (np.float64,) * 2 + (np.int64,) * 2 + (np.float64,) + (np.int64,) * 2
-    columns = zip(*parts, strict=True) if parts else (() for _ in kinds)
-    merged: list[Any] = [
-        np.concatenate([np.zeros(0, kind), *column]) for kind, column in zip(kinds, columns, strict=True)
-    ]
+    columns = zip(*parts, strict=True) if parts else (() for _ in KINDS)
+    pairs = zip(KINDS, columns, strict=True)
+    merged: list[Any] = [np.concatenate([np.zeros(0, kind), *column]) for kind, column in pairs]
     return Corrections(*merged)
 
 
