@@ -148,7 +148,10 @@ def pass_again(
         n = write_difference(rows, kept, moments, pool, row, path, left, earners, code, out, amounts, n)
         counts[CHANGED] += n > before
         release(kept, pool, queue, row)
-        while done < passes.size and queue[FREE_COUNT] < earners and moments[row, DUE] < np.inf:
+        size = 0
+        for j in range(earners):
+            size += units[j] != 0
+        while queue[FREE_COUNT] < size and moments[row, DUE] < np.inf:
             drop_oldest(kept, moments, pool, queue, counts)  # may come to this one itself
         if moments[row, DUE] < np.inf:
             for j in range(earners - 1, -1, -1):
