@@ -218,9 +218,9 @@ def _numbers(leaf: Leaf, config: AttributionConfig, segments: list[int]) -> list
     if leaf.channels is not None:  # bit of a rank: n for the first of n channels, 0 for none
         ranks = [len(config.channels) - config.code_of(name, config.channels, "channel") for name in leaf.channels]
         channels = sum(1 << rank for rank in set(ranks))
-    first, middle, last = (math.floor(share * UNITS) for share in leaf.rule.split)
+    first, middle, last = (round(share * UNITS) for share in leaf.rule.split)
     ends = leaf.rule.split[0] + leaf.rule.split[2]
-    pair = math.floor(leaf.rule.split[0] / ends * UNITS) if ends else UNITS // 2
+    pair = round(leaf.rule.split[0] / ends * UNITS) if ends else UNITS // 2
     span = [-1, -1] if asked is None else [start, len(segments)]
     return [kinds, *span, MODELS.index(leaf.rule.model), channels, first, middle, last, pair]
 

@@ -17,10 +17,10 @@ def units_of(rule, n):
         first, middle, last = (Fraction(share) for share in rule.split)
         if n == 2:
             ends = Fraction(rule.split[0] + rule.split[2])
-            one = math.floor(float(first / ends) * WHOLE) if ends else WHOLE // 2
+            one = round(float(first / ends) * WHOLE) if ends else WHOLE // 2
             return [one, WHOLE - one]
-        each = math.floor(middle * WHOLE) // (n - 2)
-        units = [math.floor(first * WHOLE), *[each] * (n - 2), math.floor(last * WHOLE)]
+        each = round(middle * WHOLE) // (n - 2)
+        units = [round(first * WHOLE), *[each] * (n - 2), round(last * WHOLE)]
     largest = max(range(n), key=lambda j: (units[j], j))
     units[largest] += WHOLE - sum(units)
     return units
