@@ -16,7 +16,7 @@ from ._keeping import (
     OUT_UNITS,
     OUT_VALUE,
 )
-from ._orders import CURRENT, SIZE, holds, insert, mixed, rotate
+from ._orders import CURRENT, SIZE, insert, is_known, mixed, rotate
 from ._path import BY_USER, LONGEST, attribute
 from ._table import (
     AHEAD,
@@ -65,7 +65,7 @@ def admit(
             read ^= names[0, slot] ^ names[1, slot]
         for i in range(start, stop):
             name = mixed(orders[i])
-            if holds(names, cells, 0, name) or holds(names, cells, 1, name):
+            if is_known(names, cells, name):
                 counts[DUPLICATES] += 1
                 fates[i] = DUPLICATE
                 continue

@@ -47,6 +47,13 @@ def holds(names: Ints, cells: Ints, generation: int, name: int) -> bool:
 
 
 @free_kernel
+def is_known(names: Ints, cells: Ints, name: int) -> bool:
+    """Whether either generation holds a mixed name."""
+    current = cells[CURRENT]
+    return holds(names, cells, current, name) or holds(names, cells, 1 - current, name)
+
+
+@free_kernel
 def insert(names: Ints, cells: Ints, generation: int, name: int) -> None:
     """Put a mixed name that it does not hold into a generation."""
     cells[SIZE + generation] += 1
@@ -87,7 +94,7 @@ def remember(names: Ints, cells: Ints, capacity: int, wanted: Ints, is_new: Ints
         for i in range(start, stop):
             name = mixed(wanted[i])
             is_new[i] = 0
-            if holds(names, cells, 0, name) or holds(names, cells, 1, name):
+            if is_known(names, cells, name):
                 continue
             if cells[SIZE + cells[CURRENT]] >= capacity:
                 forgotten += rotate(names, cells)
@@ -99,9 +106,9 @@ def remember(names: Ints, cells: Ints, capacity: int, wanted: Ints, is_new: Ints
 
 @free_kernel
 def load(names: Ints, cells: Ints, generation: int, wanted: Ints) -> bool:
-    """Put mixed names into an empty generation; False where one stands twice."""
+    """Put mixed names into an empty generation; False where one is known already."""
     for i in range(wanted.size):
-        if holds(names, cells, generation, wanted[i]):
+        if is_known(names, cells, wanted[i]):
             return False
         insert(names, cells, generation, wanted[i])
     return True

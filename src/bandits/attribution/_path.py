@@ -36,15 +36,6 @@ def rule_of(numbers: Ints, limits: Floats, segments: Ints, kind: int, segment: i
 
 
 @free_kernel
-def stands_in(rows: Ints, path: Ints, n: int, row: int) -> bool:
-    """Whether a path holds a touch of the same decision and item already."""
-    for j in range(n):
-        if rows[path[j], DECISION] == rows[row, DECISION] and rows[path[j], ITEM] == rows[row, ITEM]:
-            return True
-    return False
-
-
-@free_kernel
 def read_path(
     rows: Ints, times: Floats, row: int, at: float, window: float, channels: int, model: int, longest: int, path: Ints
 ) -> tuple[int, bool]:
@@ -59,7 +50,12 @@ def read_path(
             if looked == longest:
                 return n, True
             looked += 1
-            if model < LINEAR or not stands_in(rows, path, n, row):
+            stands = False  # the decision and item, on the path already
+            if model >= LINEAR:
+                for j in range(n):
+                    if rows[path[j], DECISION] == rows[row, DECISION] and rows[path[j], ITEM] == rows[row, ITEM]:
+                        stands = True
+            if not stands:
                 path[n] = row
                 n += 1
             if model == LAST_CLICK:

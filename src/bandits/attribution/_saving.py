@@ -14,7 +14,7 @@ from ._keeping import AT as KEPT_AT
 from ._keeping import CREDITS, DONE, HELD, KIND, NEXT, copy_credits, count_credits, put_credits
 from ._orders import CURRENT, load, names_in
 from ._path import HAS_SEGMENT, UNITS
-from ._table import AT, BORN, COUNTS, LATEST, RANK, Floats, Ints, add_touches
+from ._table import AT, BORN, COUNTS, GONE, LATEST, RANK, Floats, Ints, add_touches
 from .config import AttributionConfig
 from .credits import KINDS, Corrections, Log
 from .rules import MOST_LEAVES, RuleSet, leaves_of
@@ -51,6 +51,7 @@ def save(attribution: Attribution) -> bytes:
             "counts": attribution.counts,
             "latest": float(s.clock[LATEST]),
             "born": float(s.clock[BORN]),
+            "gone": float(s.clock[GONE]),
             "now": attribution._now,
             "active": list(attribution._active),
         }
@@ -97,6 +98,7 @@ def _load_counts(attribution: Attribution, values: dict[str, Any]) -> None:
     require(all(is_count(counts[name]) for name in COUNTS), "a counter is no count")
     s.counts[:] = [counts[name] for name in COUNTS]
     s.clock[LATEST] = take(values, "latest", lambda v: _is_time(v) or v == -math.inf, "a time")
+    s.clock[GONE] = take(values, "gone", lambda v: _is_time(v) or v == -math.inf, "a time")
     s.clock[BORN] = take(values, "born", lambda v: _is_time(v) or (type(v) is float and math.isnan(v)), "a time")
 
 
@@ -109,7 +111,7 @@ def _load_touches(attribution: Attribution, arrays: dict[str, Any]) -> None:
     users, items, decisions, ranks = (np.ascontiguousarray(column) for column in touches.T)
     require(bool(((ranks >= 0) & (ranks <= len(config.channels))).all()), "a touch has no channel")
     add_touches(
-        s.slots, s.rows, s.times, s.ring, np.zeros_like(s.counts), np.array([-np.inf, np.nan]), 0.0,
+        s.slots, s.rows, s.times, s.ring, np.zeros_like(s.counts), np.full(3, -np.inf), 0.0,
         config.join == "user", users, items, decisions, ranks, at,
     )  # fmt: skip
     require(int(s.ring[HELD]) == n, "a touch stands twice")

@@ -38,7 +38,7 @@ from ._keeping import (
     release,
 )
 from ._path import LONGEST, attribute
-from ._table import CHANGED, PASSES, Floats, Ints
+from ._table import BLIND_PASSES, CHANGED, GONE, PASSES, Floats, Ints
 from ._table import DECISION as TOUCH_DECISION
 from ._table import ITEM as TOUCH_ITEM
 from ._table import RANK as TOUCH_RANK
@@ -48,12 +48,13 @@ _CODE = 9  # column of rules: see rules.Compiled
 
 @free_kernel
 def write(
-    out: Ints, amounts: Floats, n: int, kept: Ints, moments: Floats, row: int,
+    out: Ints, amounts: Floats, written: Ints, kept: Ints, moments: Floats, row: int,
     decision: int, item: int, rank: int, units: int, rule: int,
-) -> int:  # fmt: skip
-    """Put one correction out, unless it is nothing; return how many there are."""
+) -> None:  # fmt: skip
+    """Put one correction out, unless it is nothing; `written [1]` counts them."""
     if units == 0:
-        return n
+        return
+    n = written[0]
     out[OUT_ROW, n] = -1
     out[OUT_ORDER, n] = kept[row, ORDER]
     out[OUT_DECISION, n] = decision
@@ -64,14 +65,14 @@ def write(
     out[OUT_NUMBER, n] = kept[row, DONE]
     amounts[OUT_VALUE, n] = moments[row, VALUE]
     amounts[OUT_AT, n] = moments[row, AT]
-    return n + 1
+    written[0] += 1
 
 
 @free_kernel
 def write_difference(
     rows: Ints, kept: Ints, moments: Floats, pool: Ints, row: int, path: Ints, units: Ints, earners: int, code: int,
-    out: Ints, amounts: Floats, n: int,
-) -> int:  # fmt: skip
+    out: Ints, amounts: Floats, written: Ints,
+) -> None:  # fmt: skip
     """Put out what a conversion earns now less what it was given; `units` become what none was given before."""
     credit = kept[row, CREDITS]
     while credit >= 0:
@@ -87,18 +88,17 @@ def write_difference(
                 change += units[j]
                 units[j] = 0
                 rule = code
-        n = write(
-            out, amounts, n, kept, moments, row,
+        write(
+            out, amounts, written, kept, moments, row,
             pool[credit, DECISION], pool[credit, EARNER], pool[credit, RANK], change, rule,
         )  # fmt: skip
         credit = pool[credit, FOLLOWING]
     for j in range(earners):
         touch = path[j]
-        n = write(
-            out, amounts, n, kept, moments, row,
+        write(
+            out, amounts, written, kept, moments, row,
             rows[touch, TOUCH_DECISION], rows[touch, TOUCH_ITEM], rows[touch, TOUCH_RANK], units[j], code,
         )  # fmt: skip
-    return n
 
 
 @free_kernel
@@ -117,26 +117,35 @@ def pass_again(
     pool: Ints,
     queue: Ints,
     counts: Ints,
+    clock: Floats,
     now: float,
     out: Ints,
     amounts: Floats,
 ) -> tuple[bool, int]:
-    """Attribute anew what is due, in the order in which it came; return whether there was room for all, and n."""
-    longest, n = settings[LONGEST], 0
+    """Attribute anew what is due, in the order in which it came; return whether there was room for all, and n.
+
+    A conversion stays as it is where touches of its window may have been forgotten: what they earned is not taken back.
+    """
+    longest, written = settings[LONGEST], np.zeros(1, np.int64)
     path, units, left = np.empty(longest, np.int64), np.empty(longest, np.int64), np.empty(longest, np.int64)
     oldest, held = queue[NEXT] - queue[HELD], queue[HELD]
     for k in range(held):
         row = (oldest + k) % kept.shape[0]
         if not moments[row, DUE] <= now:
             continue
-        if n + 2 * longest > out.shape[1]:
-            return False, n
+        if written[0] + 2 * longest > out.shape[1]:
+            return False, written[0]
         counts[PASSES] += 1
         done = kept[row, DONE]
         while done < passes.size and moments[row, AT] + passes[done] <= now:
             done += 1
         kept[row, DONE] = done
         moments[row, DUE] = moments[row, AT] + passes[done] if done < passes.size else np.inf
+        if moments[row, AT] - windows[kept[row, KIND] & 0xFF] <= clock[GONE]:
+            counts[BLIND_PASSES] += 1  # what it was given for may have gone: there is nothing to be learnt
+            if moments[row, DUE] == np.inf:
+                release(kept, pool, queue, row)
+            continue
         earners, rule, _ = attribute(
             slots, rows, times, settings, windows, numbers, limits, rule_segments,
             kept[row, USER], kept[row, ITEM], kept[row, KIND], kept[row, SEGMENT],
@@ -144,9 +153,9 @@ def pass_again(
         )  # fmt: skip
         code = numbers[rule, _CODE] if rule >= 0 else 0
         left[:earners] = units[:earners]
-        before = n
-        n = write_difference(rows, kept, moments, pool, row, path, left, earners, code, out, amounts, n)
-        counts[CHANGED] += n > before
+        before = written[0]
+        write_difference(rows, kept, moments, pool, row, path, left, earners, code, out, amounts, written)
+        counts[CHANGED] += written[0] > before
         release(kept, pool, queue, row)
         size = 0
         for j in range(earners):
@@ -163,4 +172,4 @@ def pass_again(
                     )  # fmt: skip
     while queue[HELD] > 0 and moments[(queue[NEXT] - queue[HELD]) % kept.shape[0], DUE] == np.inf:
         drop_oldest(kept, moments, pool, queue, counts)
-    return True, n
+    return True, written[0]

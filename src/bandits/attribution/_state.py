@@ -6,7 +6,7 @@ import numpy as np
 
 from ._keeping import FREE, FREE_COUNT, KEPT_WIDTH, POOL_WIDTH
 from ._orders import new_generations
-from ._table import BORN, COUNTS, LATEST, WIDTH, Floats, Ints, slots_for
+from ._table import BORN, COUNTS, WIDTH, Floats, Ints, slots_for
 from .config import AttributionConfig
 
 _LINE = 64  # bytes of a cache line
@@ -19,7 +19,7 @@ class State(NamedTuple):
     names, cells: orders seen, see `_orders`.
     kept, moments, pool, queue: conversions kept, see `_keeping`.
     counts: `[N]`, of `_table.COUNTS`.
-    clock: latest time seen, and when the current generation of orders began (NaN before the first).
+    clock: cells of `_table`; -inf and, for the generation, NaN where there is none yet.
     settings: cells of `_path`.
     windows: seconds, by kind.
     """
@@ -47,8 +47,8 @@ def new_state(config: AttributionConfig) -> State:
     kept = np.zeros((conversions, KEPT_WIDTH), np.int64)
     queue = np.zeros(5, np.int64)
     queue[FREE], queue[FREE_COUNT] = -1, credits
-    clock = np.empty(2)
-    clock[LATEST], clock[BORN] = -np.inf, np.nan
+    clock = np.full(3, -np.inf)
+    clock[BORN] = np.nan
     names, cells = new_generations(config.orders)
     return State(
         slots=np.zeros((slots_for(config.touches), 2), np.int64),

@@ -39,6 +39,7 @@ COUNTS = (
     "evicted_orders",
     "evicted_corrections",
     "passes",
+    "blind_passes",
     "changed",
 )
 (
@@ -56,10 +57,12 @@ COUNTS = (
     EVICTED_ORDERS,
     EVICTED_CORRECTIONS,
     PASSES,
+    BLIND_PASSES,
     CHANGED,
 ) = range(len(COUNTS))
 
-LATEST, BORN = 0, 1  # of clock: latest time seen; when the current generation of orders began
+# cells of clock: latest time seen; when the current generation of orders began; latest time of a touch that has gone
+LATEST, BORN, GONE = 0, 1, 2
 AHEAD = 128  # events whose rows are brought near before they are handled
 
 
@@ -146,6 +149,7 @@ def add_touch(
     times: Floats,
     ring: Ints,
     counts: Ints,
+    clock: Floats,
     hashed: int,
     user: int,
     item: int,
@@ -170,6 +174,7 @@ def add_touch(
             older = rows[older, OLDER]
         if not is_full:
             break
+        clock[GONE] = max(clock[GONE], times[row, AT])
         evict(slots, rows, row)  # may move the slot and take a neighbour away: look again
         counts[EVICTED_TOUCHES] += 1
         ring[HELD] -= 1
@@ -240,8 +245,9 @@ def add_touches(
             i = start + j
             watermark = clock[LATEST] - lateness
             if not add_touch(
-                slots, rows, times, ring, counts, hashes[j], users[i], items[i], decisions[i], ranks[i], at[i], by_user
-            ):
+                slots, rows, times, ring, counts, clock, hashes[j],
+                users[i], items[i], decisions[i], ranks[i], at[i], by_user,
+            ):  # fmt: skip
                 counts[DUPLICATES] += 1
                 continue
             counts[TOUCHES] += 1

@@ -330,7 +330,8 @@ class Attribution:
         Returns
         -------
         Corrections
-            Those that had gathered (see `corrections`), then what differs from what was given.
+            Those that had gathered (see `corrections`), then what differs from what was given. A conversion stays as
+            it is where touches of its window may have been forgotten, as capacity ran out: `blind_passes` counts them.
         """
         present = checked_float(now, "now")
         with self._lock:
@@ -343,7 +344,7 @@ class Attribution:
                 out, amounts = np.empty((OUT_WIDTH, room), np.int64), np.empty((2, room))
                 is_done, n = pass_again(
                     s.slots, s.rows, s.times, s.settings, s.windows, passes, *self._rules,
-                    s.kept, s.moments, s.pool, s.queue, s.counts, self._now, out, amounts,
+                    s.kept, s.moments, s.pool, s.queue, s.counts, s.clock, self._now, out, amounts,
                 )  # fmt: skip
                 parts.append(corrections_of(out[:, :n], amounts[:, :n], len(config.channels), PASS))
         return joined(parts)

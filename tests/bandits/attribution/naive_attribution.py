@@ -66,7 +66,7 @@ class Naive:
         self.touches = []  # by arrival
         self.current, self.previous, self.born = set(), set(), None
         self.kept = []  # by arrival
-        self.latest, self.now = -math.inf, None
+        self.latest, self.gone, self.now = -math.inf, -math.inf, None
         self.counts = Counter()
         self.log = []
 
@@ -143,7 +143,7 @@ class Naive:
                 self.counts["duplicates"] += 1
                 continue
             if len(self.touches) == self.config.touches:
-                del self.touches[0]
+                self.gone = max(self.gone, self.touches.pop(0)["at"])
                 self.counts["evicted_touches"] += 1
             self.touches.append(touch)
             self.counts["touches"] += 1
@@ -207,9 +207,13 @@ class Naive:
             delays = self.config.passes
             each["done"] = sum(event["at"] + delay <= now for delay in delays)
             each["due"] = event["at"] + delays[each["done"]] if each["done"] < len(delays) else math.inf
+            self.counts["passes"] += 1
+            if event["at"] - self.config.windows[event["kind"]] <= self.gone:
+                self.counts["blind_passes"] += 1
+                each["given"] = before if each["due"] < math.inf else {}
+                continue
             given, _, _ = self.earners(event)
             changes = {key: given.get(key, 0) - before.get(key, 0) for key in [*before, *given]}
-            self.counts["passes"] += 1
             self.counts["changed"] += any(changes.values())
             for (decision, item, rank), units in changes.items():
                 if units:

@@ -82,7 +82,7 @@ def test_as_the_oracle_over_long_histories():
         draw = random.Random(seed)
         config = histories.AttributionConfig(
             windows={"order": 30.0, "gift": 3.0}, lateness=10.0, channels=histories.CHANNELS,
-            join=draw.choice(("user", "user_item")), touches=draw.choice((5, 48, 97)), conversions=30, credits=60,
+            join=draw.choice(("user", "user_item")), touches=draw.choice((48, 97, 300)), conversions=30, credits=60,
             orders=20, longest_path=draw.choice((2, 50)), passes=(20.0, 50.0), order_memory=60.0,
         )  # fmt: skip
         rule_sets = [histories.RuleSet(version="v", rules=(histories.Rule(model=draw.choice(("linear", "position"))),))]
@@ -107,7 +107,7 @@ def test_as_the_oracle_over_long_histories():
         seen.update(naive.counts)
     assert seen["evicted_touches"] > 10_000
     assert min(seen[name] for name in ("evicted_conversions", "evicted_orders", "late_conversions", "cut_paths")) > 100
-    assert seen["changed"] > 500
+    assert min(seen["changed"], seen["blind_passes"]) > 100
 
 
 def in_order(events):
