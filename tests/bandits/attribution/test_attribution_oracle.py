@@ -63,13 +63,13 @@ def switch(attribution, naive, number, on):
     naive.sets[number][1] = on
 
 
-@settings(max_examples=250)
+@settings(max_examples=150)
 @given(configs(), versions(), st.lists(steps, max_size=14))
 def test_as_the_oracle(config, rule_sets, history):
     play(Attribution(config, rule_sets), Naive(config, rule_sets), history)
 
 
-@settings(max_examples=120)
+@settings(max_examples=80)
 @given(configs(**ENDLESS, corrections=5_000), versions(), st.lists(steps, min_size=6, max_size=20))
 def test_as_the_oracle_with_room_for_all(config, rule_sets, history):
     play(Attribution(config, rule_sets), Naive(config, rule_sets), history)
@@ -115,7 +115,7 @@ def in_order(events):
     return list({event["order"]: event for event in events}.values())
 
 
-@settings(max_examples=120)
+@settings(max_examples=80)
 @given(
     configs(**ENDLESS, corrections=5_000, passes=(3.0, 200.0), order_memory=1e6, ahead=1_000.0),
     versions(),
@@ -165,7 +165,7 @@ def test_net_of_credits_and_corrections_is_the_answer_over_all(config, rule_sets
         assert sum_ == pytest.approx(values[name] if earned else 0.0, abs=1e-12)
 
 
-@settings(max_examples=120)
+@settings(max_examples=80)
 @given(configs(), versions(), st.lists(steps, max_size=10))
 def test_a_batch_is_its_events_one_by_one(config, rule_sets, history):
     whole, single = Attribution(config, rule_sets), Attribution(config, rule_sets)
@@ -207,18 +207,18 @@ def deliver(attribution, tally, step, now, size=100):
             tally.apply(histories.convert(attribution, some, now))
 
 
-@settings(max_examples=120)
+@settings(max_examples=80)
 @given(configs(corrections=500), versions(), deliveries, st.data())
 def test_a_crash_and_what_is_delivered_again_change_nothing(config, rule_sets, history, data):
     """Also where tables are tiny: then in other batches, each once. The tally has seen all that came out before."""
     cut, crash = sorted(data.draw(st.tuples(*[st.integers(0, len(history))] * 2)))
     moments = np.cumsum([40.0 + (step[1] if step[0] == "settle" else 0.0) for step in history]).tolist()
-    calm, kept = Attribution(config, rule_sets), Tally()
+    calm, kept = Attribution(config, rule_sets), Tally(ids=2_000)
     for step, now in zip(history, moments, strict=True):
         deliver(calm, kept, step, now)
     kept.apply(calm.settle(10_000.0))
 
-    attribution, tally, blob = Attribution(config, rule_sets), Tally(), b""
+    attribution, tally, blob = Attribution(config, rule_sets), Tally(ids=2_000), b""
     for i, (step, now) in enumerate(zip(history[:crash], moments, strict=False)):
         if i == cut:
             blob = attribution.to_bytes()
@@ -235,15 +235,15 @@ def test_a_crash_and_what_is_delivered_again_change_nothing(config, rule_sets, h
     assert attribution.to_bytes() == calm.to_bytes()
 
 
-@settings(max_examples=120)
+@settings(max_examples=80)
 @given(configs(**ENDLESS, corrections=5_000, order_memory=1e6), versions(), deliveries, st.data())
 def test_batches_delivered_again_change_nothing(config, rule_sets, history, data):
     """At once or later, in any sizes, after a crash too."""
     moments = np.cumsum([40.0 + (step[1] if step[0] == "settle" else 0.0) for step in history]).tolist()
-    calm, kept = Attribution(config, rule_sets), Tally()
+    calm, kept = Attribution(config, rule_sets), Tally(ids=2_000)
     for step, now in zip(history, moments, strict=True):
         deliver(calm, kept, step, now)
-    attribution, tally = Attribution(config, rule_sets), Tally()
+    attribution, tally = Attribution(config, rule_sets), Tally(ids=2_000)
     for i, (step, now) in enumerate(zip(history, moments, strict=True)):
         if data.draw(st.booleans()):
             attribution, tally = copy(attribution), Tally.from_bytes(tally.to_bytes())
