@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import allocating
+import attributing
 import constraining
 import contextual
 import learning
@@ -25,6 +26,7 @@ SUBJECTS = {
     "contextual": contextual.SUBJECT,
     "constraining": constraining.SUBJECT,
     "allocating": allocating.SUBJECT,
+    "attributing": attributing.SUBJECT,
     "state": state.SUBJECT,
     "startup": startup.SUBJECT,
     "limits": limits.SUBJECT,

@@ -17,7 +17,7 @@ from ._keeping import (
     OUT_VALUE,
 )
 from ._orders import CURRENT, SIZE, insert, is_known, mixed, rotate
-from ._path import BY_USER, LONGEST, attribute
+from ._path import BY_USER, LAST_CLICK, LONGEST, attribute
 from ._table import (
     AHEAD,
     BORN,
@@ -36,11 +36,12 @@ from ._table import (
     Floats,
     Ints,
     hash_of,
-    look_ahead,
+    walk_ahead,
 )
 
 DUPLICATE, ON_TIME, LATE = 0, 1, 2  # fates
-_CODE = 9  # column of rules: see rules.Compiled
+_MODEL, _CODE = 3, 9  # columns of rules: see rules.Compiled
+_STEPS = 8
 
 
 @free_kernel
@@ -111,13 +112,17 @@ def join(
     longest, by_user = settings[LONGEST], settings[BY_USER] != 0
     path, units = np.empty(longest, np.int64), np.empty(longest, np.int64)
     hashes = np.empty(AHEAD, np.int64)
+    steps = 1  # along each path that will be read
+    for rule in range(numbers.shape[0]):
+        if numbers[rule, _MODEL] != LAST_CLICK:
+            steps = _STEPS
     n = 0
     for i in range(start, users.size):
         if (i - start) % AHEAD == 0:
             near = min(AHEAD, users.size - i)
             for j in range(near):
                 hashes[j] = hash_of(users[i + j], items[i + j], by_user)
-            ring[SINK] = look_ahead(slots, rows, hashes, near)
+            ring[SINK] = walk_ahead(slots, rows, hashes, near, steps)
         if fates[i] == DUPLICATE:
             continue
         if n + longest > out.shape[1]:

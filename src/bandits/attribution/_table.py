@@ -213,6 +213,21 @@ def look_ahead(slots: Ints, rows: Ints, hashes: Ints, n: int) -> int:
 
 
 @free_kernel
+def walk_ahead(slots: Ints, rows: Ints, cursors: Ints, n: int, steps: int) -> int:
+    """The same for steps along the chains of n keys, whose hashes `cursors` holds and loses."""
+    mask, read = slots.shape[0] - 1, 0
+    for j in range(n):
+        cursors[j] = slots[cursors[j] & mask, 1] - 1
+    for _ in range(steps):
+        for j in range(n):
+            if cursors[j] >= 0:
+                cursors[j] = rows[cursors[j], OLDER]
+    for j in range(n):
+        read ^= cursors[j]
+    return read
+
+
+@free_kernel
 def add_touches(
     slots: Ints,
     rows: Ints,

@@ -22,7 +22,7 @@ from ._keeping import (
 from ._names import as_names
 from ._path import UNITS
 from ._table import Floats, Ints
-from .rules import MOST_LEAVES
+from .rules import LEAF_BITS
 
 Names = NDArray[np.uint64]
 
@@ -174,4 +174,4 @@ def _columns(out: Ints, amounts: Floats, number: Ints) -> tuple[Names, Floats, F
     name_amounts(out[OUT_ORDER], number, out[OUT_DECISION], out[OUT_ITEM], out[OUT_UNITS], ids)
     share = out[OUT_UNITS] * (1.0 / UNITS)
     code = out[OUT_RULE]
-    return as_names(ids), share, share * amounts[OUT_VALUE], (code // MOST_LEAVES, code % MOST_LEAVES)
+    return as_names(ids), share, share * amounts[OUT_VALUE], (code >> LEAF_BITS, code & (1 << LEAF_BITS) - 1)

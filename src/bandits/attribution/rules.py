@@ -15,7 +15,8 @@ from .config import AttributionConfig, Name
 
 MODELS = ("last_click", "first_click", "linear", "position")
 UNITS = 2**32  # of which a whole share is made
-MOST_LEAVES = 2**16
+LEAF_BITS = 16  # of a code; those above are the number of the set
+MOST_LEAVES = 1 << LEAF_BITS
 _DEEPEST = 4  # rules inside each other
 
 # columns of Compiled.numbers
