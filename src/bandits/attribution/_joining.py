@@ -17,7 +17,7 @@ from ._keeping import (
     OUT_VALUE,
 )
 from ._orders import CURRENT, SIZE, insert, is_known, mixed, rotate
-from ._path import BY_USER, LAST_CLICK, LONGEST, attribute
+from ._path import BY_USER, CHANNELS, CODE, LAST_CLICK, LONGEST, MODEL, read_path, rule_of, share_out
 from ._table import (
     AHEAD,
     BORN,
@@ -35,13 +35,13 @@ from ._table import (
     UNATTRIBUTED,
     Floats,
     Ints,
+    find,
     hash_of,
     walk_ahead,
 )
 
 DUPLICATE, ON_TIME, LATE = 0, 1, 2  # fates
-_MODEL, _CODE = 3, 9  # columns of rules: see rules.Compiled
-_STEPS = 8
+_STEPS = 8  # along paths, ahead
 
 
 @free_kernel
@@ -114,7 +114,7 @@ def join(
     hashes = np.empty(AHEAD, np.int64)
     steps = 1  # along each path that will be read
     for rule in range(numbers.shape[0]):
-        if numbers[rule, _MODEL] != LAST_CLICK:
+        if numbers[rule, MODEL] != LAST_CLICK:
             steps = _STEPS
     n = 0
     for i in range(start, users.size):
@@ -128,10 +128,15 @@ def join(
         if n + longest > out.shape[1]:
             return i, n
         segment = segments[i] if segments.size else 0
-        earners, rule, cut = attribute(
-            slots, rows, times, settings, windows, numbers, limits, rule_segments,
-            users[i], items[i], kinds[i], segment, at[i], values[i], path, units,
-        )  # fmt: skip
+        rule = rule_of(numbers, limits, rule_segments, kinds[i], segment, at[i], values[i])
+        earners, cut = 0, False
+        if rule >= 0:
+            slot = find(slots, rows, hash_of(users[i], items[i], by_user), users[i], items[i], by_user)
+            window, channels, model = windows[kinds[i] & 0xFF], numbers[rule, CHANNELS], numbers[rule, MODEL]
+            head = slots[slot, 1] - 1
+            earners, cut = read_path(rows, times, head, at[i], window, channels, model, longest, path)
+        if earners > 0:
+            share_out(numbers, rule, earners, units)
         counts[NO_RULE] += rule < 0
         counts[CUT_PATHS] += cut
         counts[UNATTRIBUTED] += earners == 0
@@ -143,7 +148,7 @@ def join(
                 out[OUT_ITEM, n] = rows[path[j], ITEM]
                 out[OUT_RANK, n] = rows[path[j], RANK]
                 out[OUT_UNITS, n] = units[j]
-                out[OUT_RULE, n] = numbers[rule, _CODE]
+                out[OUT_RULE, n] = numbers[rule, CODE]
                 out[OUT_NUMBER, n] = fates[i]
                 amounts[OUT_VALUE, n] = values[i]
                 amounts[OUT_AT, n] = at[i]

@@ -37,13 +37,11 @@ from ._keeping import (
     put,
     release,
 )
-from ._path import LONGEST, attribute
-from ._table import BLIND_PASSES, CHANGED, GONE, PASSES, Floats, Ints
+from ._path import BY_USER, CHANNELS, CODE, LONGEST, MODEL, read_path, rule_of, share_out
+from ._table import BLIND_PASSES, CHANGED, GONE, PASSES, Floats, Ints, find, hash_of
 from ._table import DECISION as TOUCH_DECISION
 from ._table import ITEM as TOUCH_ITEM
 from ._table import RANK as TOUCH_RANK
-
-_CODE = 9  # column of rules: see rules.Compiled
 
 
 @free_kernel
@@ -126,7 +124,7 @@ def pass_again(
 
     A conversion stays as it is where touches of its window may have been forgotten: what they earned is not taken back.
     """
-    longest, written = settings[LONGEST], np.zeros(1, np.int64)
+    longest, by_user, written = settings[LONGEST], settings[BY_USER] != 0, np.zeros(1, np.int64)
     path, units, left = np.empty(longest, np.int64), np.empty(longest, np.int64), np.empty(longest, np.int64)
     oldest, held = queue[NEXT] - queue[HELD], queue[HELD]
     for k in range(held):
@@ -146,12 +144,16 @@ def pass_again(
             if moments[row, DUE] == np.inf:
                 release(kept, pool, queue, row)
             continue
-        earners, rule, _ = attribute(
-            slots, rows, times, settings, windows, numbers, limits, rule_segments,
-            kept[row, USER], kept[row, ITEM], kept[row, KIND], kept[row, SEGMENT],
-            moments[row, AT], moments[row, VALUE], path, units,
-        )  # fmt: skip
-        code = numbers[rule, _CODE] if rule >= 0 else 0
+        user, item, kind, at = kept[row, USER], kept[row, ITEM], kept[row, KIND], moments[row, AT]
+        rule = rule_of(numbers, limits, rule_segments, kind, kept[row, SEGMENT], at, moments[row, VALUE])
+        earners = 0
+        if rule >= 0:
+            slot = find(slots, rows, hash_of(user, item, by_user), user, item, by_user)
+            window, channels, model = windows[kind & 0xFF], numbers[rule, CHANNELS], numbers[rule, MODEL]
+            earners, _ = read_path(rows, times, slots[slot, 1] - 1, at, window, channels, model, longest, path)
+        if earners > 0:
+            share_out(numbers, rule, earners, units)
+        code = numbers[rule, CODE] if rule >= 0 else 0
         left[:earners] = units[:earners]
         before = written[0]
         write_difference(rows, kept, moments, pool, row, path, left, earners, code, out, amounts, written)
