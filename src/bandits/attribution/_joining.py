@@ -17,7 +17,7 @@ from ._keeping import (
     OUT_VALUE,
 )
 from ._orders import CURRENT, SIZE, insert, is_known, mixed, rotate
-from ._path import BY_USER, CHANNELS, CODE, LAST_CLICK, LONGEST, MODEL, read_path, rule_of, share_out
+from ._path import BY_USER, CHANNELS, CODE, LONGEST, MODEL, STEPS, read_path, rule_of, share_out
 from ._table import (
     AHEAD,
     BORN,
@@ -41,7 +41,6 @@ from ._table import (
 )
 
 DUPLICATE, ON_TIME, LATE = 0, 1, 2  # fates
-_STEPS = 8  # along paths, ahead
 
 
 @free_kernel
@@ -112,17 +111,13 @@ def join(
     longest, by_user = settings[LONGEST], settings[BY_USER] != 0
     path, units = np.empty(longest, np.int64), np.empty(longest, np.int64)
     hashes = np.empty(AHEAD, np.int64)
-    steps = 1  # along each path that will be read
-    for rule in range(numbers.shape[0]):
-        if numbers[rule, MODEL] != LAST_CLICK:
-            steps = _STEPS
     n = 0
     for i in range(start, users.size):
         if (i - start) % AHEAD == 0:
             near = min(AHEAD, users.size - i)
             for j in range(near):
                 hashes[j] = hash_of(users[i + j], items[i + j], by_user)
-            ring[SINK] = walk_ahead(slots, rows, hashes, near, steps)
+            ring[SINK] = walk_ahead(slots, rows, hashes, near, settings[STEPS])
         if fates[i] == DUPLICATE:
             continue
         if n + longest > out.shape[1]:

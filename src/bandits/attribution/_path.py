@@ -11,7 +11,7 @@ LAST_CLICK, FIRST_CLICK, LINEAR = 0, 1, 2  # of rules.MODELS; position is what i
 UNITS = 1 << 32  # a whole share; shares are whole numbers of units, so that they sum to 1 exactly, in any order
 
 # cells of settings
-BY_USER, LONGEST = 0, 1
+BY_USER, LONGEST, STEPS = 0, 1, 2  # STEPS: along each path, looked at ahead
 
 HAS_SEGMENT = 1 << 8  # beside the kind
 

@@ -63,7 +63,7 @@ def new_state(config: AttributionConfig) -> State:
         queue=queue,
         counts=np.zeros(len(COUNTS), np.int64),
         clock=clock,
-        settings=np.array([config.join == "user", config.longest_path], np.int64),
+        settings=np.array([config.join == "user", config.longest_path, 1], np.int64),
         windows=np.array([*config.windows.values()], np.float64),
     )
 

@@ -15,7 +15,7 @@ from ._joining import LATE as IS_LATE
 from ._joining import admit, join
 from ._keeping import OUT_NUMBER, OUT_WIDTH, keep
 from ._names import checked_names
-from ._path import HAS_SEGMENT
+from ._path import HAS_SEGMENT, LAST_CLICK, MODEL, STEPS
 from ._settling import pass_again
 from ._state import State, new_state
 from ._table import COUNTS, EVICTED_CORRECTIONS, FUTURE, LATEST, Floats, Ints, add_touches
@@ -25,6 +25,7 @@ from .rules import DEFAULT, Compiled, RuleSet, compiled
 
 MOST_SETS = 1_000  # rule sets ever known
 _CHUNK = 1 << 16  # columns of a buffer that a pass fills
+_STEPS = 8  # touches of a path that are brought near ahead
 
 
 class Attribution:
@@ -165,6 +166,8 @@ class Attribution:
     def _use(self, sets: list[RuleSet], active: list[bool]) -> None:
         rules = compiled([(i, each) for i, each in enumerate(sets) if active[i]], self.config)
         self._sets, self._active, self._rules = sets, active, rules
+        reads_on = bool((rules.numbers[:, MODEL] != LAST_CLICK).any())
+        self._state.settings[STEPS] = _STEPS if reads_on else 1
 
     # events
 
