@@ -99,7 +99,14 @@ class Attribution:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How often what happened; names as in the sources of `_table.COUNTS`."""
+        """How often what happened since the beginning.
+
+        touches, conversions: taken; duplicates: of either. unattributed: conversions that nobody earned, no_rule: those
+        among them that no rule was for. late_touches, late_conversions: taken, but late; future: refused. cut_paths:
+        longer than `longest_path`. evicted_touches, evicted_conversions (before their last pass), evicted_orders,
+        evicted_corrections: forgotten as capacity, or the memory of orders, ran out. passes: conversions attributed
+        anew; changed: those that earned otherwise; blind_passes: those left as they were, as touches had gone.
+        """
         with self._lock:
             return dict(zip(COUNTS, self._state.counts.tolist(), strict=True))
 

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import threading
 from fractions import Fraction
 
 import numpy as np
@@ -441,3 +442,25 @@ def test_content_that_contradicts_itself_is_refused_or_harmless():
 def test_counts_are_named():
     assert set(Attribution().counts) == set(COUNTS)
     assert all(type(each) is int for each in Attribution().counts.values())
+
+
+def test_threads_lose_nothing():
+    attribution = ruled("last_click")
+    earned = []
+
+    def work(number):
+        for i in range(40):
+            names = np.arange(50) + 1_000 * number
+            attribution.touch(names, names, float(i), np.arange(50) + 50 * i)
+            credits = attribution.convert(names * 100 + i, names, names, i + 0.5, "order")
+            earned.append(credits.share.sum())
+            attribution.counts, attribution.active, attribution.corrections()
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert len(attribution) == attribution.counts["touches"] == 4 * 40 * 50
+    assert attribution.counts["conversions"] == attribution.kept == 8_000
+    assert sum(earned) == 8_000
