@@ -8,11 +8,15 @@ import time
 from pathlib import Path
 
 import conserving
+import delayed
+import evaluating
 import market
 import numpy as np
+import open_bandit
 import pacing
 import promoting
 import thresholds
+import verifying
 from rich.progress import track
 
 from seedbed.allocators import ColdStartAllocator, ColdStartConfig
@@ -186,6 +190,27 @@ def quotas():
     return table(pacing.HEAD, pacing.rows(100_000))
 
 
+def evaluations():
+    """The Open Bandit sample: estimates beside those that were published (`benchmarks/open_bandit.py`)."""
+    return open_bandit.page(table)
+
+
+def intervals():
+    """Intervals of doubly robust and weighted estimates over 1,000 simulated logs (`benchmarks/evaluating.py`)."""
+    return table(evaluating.HEAD, evaluating.coverage()) + "\n\n" + evaluating.TEXT
+
+
+def delays():
+    """Intervals of rates while rewards are on their way, 500 logs a row (`benchmarks/delayed.py`)."""
+    found = delayed.rows(500, lambda cells, text: track(cells, text))
+    return table(delayed.HEAD, found) + "\n\n" + delayed.text(found)
+
+
+def verifications():
+    """A log of 100,000 decisions, decided again in another process (`benchmarks/verifying.py`)."""
+    return verifying.report(100_000)
+
+
 SECTIONS = {
     "Regret": regrets,
     "Stop-loss": stops,
@@ -196,6 +221,10 @@ SECTIONS = {
     "Fitted thresholds": coverages,
     "Paced quotas": quotas,
     "Replay of production counts": counts_replays,
+    "Open Bandit sample": evaluations,
+    "Intervals of evaluation": intervals,
+    "Delayed rewards": delays,
+    "Verified log": verifications,
     "Crashes": kills,
     "Corruptions": corruptions,
     "Merges": merges,

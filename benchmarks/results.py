@@ -15,6 +15,7 @@ import constraining
 import contextual
 import learning
 import limits
+import recording
 import selecting
 import startup
 import state
@@ -28,6 +29,7 @@ SUBJECTS = {
     "allocating": allocating.SUBJECT,
     "attributing": attributing.SUBJECT,
     "state": state.SUBJECT,
+    "recording": recording.SUBJECT,
     "startup": startup.SUBJECT,
     "limits": limits.SUBJECT,
 }

@@ -1,11 +1,13 @@
 """The contract that every policy keeps with every model, as functions of a policy."""
 
+import tempfile
 import threading
 
 import naive
 import numpy as np
 
 from seedbed.bandits import Bandit
+from seedbed.storage import DecisionLog, Logged, verify
 
 IDS = tuple("abcdefgh")
 
@@ -303,6 +305,28 @@ def propensities_sum_to_k(policy):
     assert state(bandit) == before
 
 
+def a_logged_run_is_decided_again(policy):
+    """Bit by bit, state and all, with arms that come and go, in segments that each begin with the state."""
+    exact = not policy.model.is_contextual and policy.kind != "top_two"
+    times = policy.model.half_life is not None or policy.model.window is not None
+    with tempfile.TemporaryDirectory() as path:
+        with DecisionLog(path, segment_bytes=2_000) as log:
+            ranker = Logged(trained(policy), log)
+            for i in range(12):
+                now = {"now": 10.0 * i} if times else {}
+                decision = ranker.select(ranker.arms[:4], 2, propensities=exact, **now, **context_of(policy, 4, i))
+                at = {"at": 10.0 * i} if times else {}
+                ranker.update(decision.arms, [1.0, 0.0], decision=decision, **at, **learning(policy, 2, i))
+                ranker.update(ranker.arms[-1], 1.0, **at, **one_context(policy, i))
+                ranker.add_arms([f"new-{i}"])
+                ranker.retire_arms([ranker.arms[i % 3]])
+            ranker.select_many(n=3, contexts=context_of(policy, 3)["context"] if policy.model.is_contextual else None)
+        found = verify(path)
+    assert found.difference is None
+    assert (found.decisions, found.calls) == (15, 61)
+    assert found.checkpoints > 2
+
+
 def all_checks():
     """Every check of the contract."""
     return (
@@ -316,6 +340,7 @@ def all_checks():
         selection_is_the_best_of_all_scores,
         a_slate_is_distinct_and_in_range,
         rows_and_ids_agree,
+        a_logged_run_is_decided_again,
         many_requests_equal_single_ones,
         a_resumed_twin_decides_the_same,
         a_bad_batch_changes_nothing,

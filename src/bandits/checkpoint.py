@@ -56,8 +56,24 @@ def pack(checkpoint: Checkpoint) -> bytes:
     return b"".join((head, body, digest.digest()))
 
 
-def unpack(blob: bytes, kind: str | tuple[str, ...], migrations: Mapping[int, Migration] | None = None) -> Checkpoint:
-    """Read a whole, unaltered checkpoint of one kind, or of one of several. Arrays are writable copies.
+def config_of(blob: bytes) -> dict[str, Any]:
+    """Kind and configuration of a checkpoint of any kind, and those of the bandit inside it, where there is one.
+
+    Raises
+    ------
+    CheckpointError
+        For anything but a whole, unaltered checkpoint.
+    """
+    checkpoint = unpack(blob, None)
+    config: dict[str, Any] = {"kind": checkpoint.kind, "config": checkpoint.config}
+    inner = checkpoint.values.get("bandit")
+    return config | {"bandit": config_of(inner)} if isinstance(inner, bytes) else config
+
+
+def unpack(
+    blob: bytes, kind: str | tuple[str, ...] | None, migrations: Mapping[int, Migration] | None = None
+) -> Checkpoint:
+    """Read a whole, unaltered checkpoint of one kind, of one of several, or of any. Arrays are writable copies.
 
     Content of an older format f is brought to f + 1 by `migrations[f]`, where that kind changed.
 
@@ -80,7 +96,7 @@ def unpack(blob: bytes, kind: str | tuple[str, ...], migrations: Mapping[int, Mi
         _refuse("the body is not a map of kind, config, values and arrays")
     if not isinstance(fields["kind"], str):
         _refuse("its kind is not a string")
-    if fields["kind"] not in (kind if isinstance(kind, tuple) else (kind,)):
+    if kind is not None and fields["kind"] not in (kind if isinstance(kind, tuple) else (kind,)):
         _refuse(f"it is of kind {fields['kind']!r:.80}, not {kind!r}")
     for part in ("config", "values", "arrays"):
         if not isinstance(fields[part], dict):

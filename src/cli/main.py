@@ -14,14 +14,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ImportError:
         print("the seedbed command needs its extra; install it with: pip install 'seedbed[cli]'", file=sys.stderr)
         return 2
-    from . import replay, simulate, thresholds, warmup
+    from . import evaluate, replay, simulate, thresholds, verify, warmup
 
     parser = argparse.ArgumentParser(prog="seedbed", description="Bandit decisions and cold-start allocation.")
     parser.add_argument("--version", action="version", version=f"seedbed {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    evaluate.register(commands)
     replay.register(commands)
     simulate.register(commands)
     thresholds.register(commands)
+    verify.register(commands)
     warmup.register(commands)
     options = parser.parse_args(arguments)
     try:

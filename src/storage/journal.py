@@ -2,7 +2,6 @@
 
 import math
 import os
-import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from io import FileIO
@@ -12,15 +11,15 @@ from types import TracebackType
 from typing import Literal, NoReturn, Self
 
 from .._files import sync_folders, write_file
-from ._frames import HEADER, frame, header, name_in, scan, seed_of, was_on_disk
+from ._frames import HEADER, frame, header, scan, seed_of, was_on_disk
 from ._lock import locked
+from ._segments import Segments
+from ._zstd import compress
 from .errors import JournalError, StoreError, StoreUnavailableError, unavailable
 from .store import UNREAD
 
 Policy = Literal["always", "never"] | float
 Position = tuple[int, int]  # number of a segment, and bytes of it
-
-_SEGMENT = re.compile(r"([1-9][0-9]*)\.journal")
 
 
 class Journal:
@@ -73,6 +72,7 @@ class Journal:
         if fsync not in ("always", "never") and not is_period:
             raise ValueError(f"fsync = {fsync!r} is neither 'always' nor 'never' nor a number of seconds")
         self.path = Path(path).absolute()
+        self._files = Segments(self.path)
         self.fsync = fsync
         self.torn = self.frames = 0
         self._failure: BaseException | None = None
@@ -101,7 +101,7 @@ class Journal:
     @property
     def segments(self) -> list[int]:
         """Numbers of the segments there are."""
-        return sorted(int(match[1]) for match in map(_SEGMENT.fullmatch, os.listdir(self.path)) if match)
+        return self._files.numbers
 
     @property
     def position(self) -> Position:
@@ -164,8 +164,20 @@ class Journal:
         """Remove the segments before one."""
         for number in self.segments:
             if number < before:
-                with suppress(OSError):  # the next time, then
-                    self._path(number).unlink()
+                for file in self._files.files(number):
+                    with suppress(OSError):  # the next time, then
+                        file.unlink()
+
+    def compress(self, number: int) -> None:
+        """Compress a segment before the last, by zstandard (an extra); it is read as before."""
+        if number >= self._end[0]:
+            raise ValueError(f"segment {number} of the journal {self.path} is still being written")
+        plain, compressed = self._files.files(number)
+        with unavailable(OSError, f"compress {plain}", UNREAD):
+            if plain.exists():
+                compress(plain, compressed)
+                sync_folders(self.path)
+                plain.unlink()
 
     def read(self, first: int | None = None) -> Iterator[bytes]:
         """All events from the start of a segment on, by default of the oldest there is.
@@ -175,17 +187,7 @@ class Journal:
         JournalError
             For a segment that is missing or damaged.
         """
-        numbers = self.segments
-        first = numbers[0] if first is None else first
-        for number in range(first, max(numbers[-1], first) + 1):
-            if number not in numbers:
-                raise JournalError(f"segment {number} of the journal {self.path} is missing; it has {numbers}")
-            with unavailable(OSError, f"read {self._path(number)}", UNREAD):
-                content = self._path(number).read_bytes()
-            payloads, end = scan(content, self._checked_seed(number, content))
-            if end < len(content):
-                raise self._damaged(number, end)
-            yield from payloads
+        return self._files.read(first, self.name)
 
     def check(self) -> None:
         """Refuse to go on after a failure."""
@@ -250,20 +252,20 @@ class Journal:
 
     def _open_last(self) -> None:
         """Open the last segment at the end of what is good in it."""
-        numbers = self.segments
+        files, numbers = self._files, self.segments
         number = numbers[-1] if numbers else 1
-        content = self._path(number).read_bytes() if numbers else b""
+        content = files.content(number) if numbers else b""
         if len(content) < HEADER.size:
             self.torn = len(content)
-            self.name = self._name(numbers[-2], self._path(numbers[-2]).read_bytes()) if numbers[1:] else os.urandom(16)
+            self.name = files.name(numbers[-2], files.content(numbers[-2])) if numbers[1:] else os.urandom(16)
             self._start(number)
             return
-        self.name = self._name(number, content)
-        self._seed = self._checked_seed(number, content)
+        self.name = files.name(number, content)
+        self._seed = files.checked_seed(number, content, self.name)
         payloads, end = scan(content, self._seed)
         if was_on_disk(content, self._seed, end):
-            raise self._damaged(number, end)
-        self._file = FileIO(self._path(number), "a")
+            raise files.damaged(number, end)
+        self._file = FileIO(files.file(number), "a")
         self._file.truncate(end)
         os.fsync(self._file.fileno())
         self.torn, self.frames = len(content) - end, len(payloads)
@@ -273,27 +275,7 @@ class Journal:
         """Go on in a new segment, whose name is on disk before anything is in it."""
         head, unnamed = header(number, self.name), self.path / "writing"
         write_file(unnamed, head)
-        os.replace(unnamed, self._path(number))
+        os.replace(unnamed, self._files.file(number))
         sync_folders(self.path)
-        self._file, self._seed, self.frames = FileIO(self._path(number), "a"), seed_of(head), 0
+        self._file, self._seed, self.frames = FileIO(self._files.file(number), "a"), seed_of(head), 0
         self._end = self._synced = number, len(head)
-
-    def _path(self, number: int) -> Path:
-        return self.path / f"{number}.journal"
-
-    def _name(self, number: int, content: bytes) -> bytes:
-        try:
-            return name_in(content, number)
-        except ValueError as error:
-            raise JournalError(f"segment {number} of the journal {self.path} cannot be read: {error}") from None
-
-    def _checked_seed(self, number: int, content: bytes) -> int:
-        if len(content) < HEADER.size or self._name(number, content) != self.name:
-            raise JournalError(f"segment {number} of the journal {self.path} is cut short or of another journal")
-        return seed_of(content)
-
-    def _damaged(self, number: int, place: int) -> JournalError:
-        return JournalError(
-            f"segment {number} of the journal {self.path} is damaged at byte {place}: what stood there had reached the "
-            "disk, and events follow; nothing was changed; restore the file"
-        )

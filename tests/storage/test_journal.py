@@ -126,6 +126,18 @@ def test_no_segment_but_the_last_may_be_torn(path, place):
         (path / "1.journal").write_bytes(kept)
 
 
+def test_the_segment_that_is_being_written_is_not_compressed(path):
+    written(path)
+    with Journal(path) as journal:
+        with pytest.raises(ValueError, match=r"segment 1 of the journal .* is still being written"):
+            journal.compress(1)
+        journal.rotate()
+        journal.compress(1)
+        journal.compress(1)
+        assert not (path / "1.journal").exists()
+        assert list(journal.read()) == EVENTS
+
+
 def test_segments_that_are_missing_or_of_another_journal(path, tmp_path):
     with Journal(path) as journal:
         for event in EVENTS[:3]:

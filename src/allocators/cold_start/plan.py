@@ -119,6 +119,19 @@ class Plan(Mapping[ArmId, RoomPlan]):
         """
         return {"room": list(self._rooms), **self._columns._asdict()}
 
+    def as_record(self) -> dict[str, Any]:
+        """The plan as plain values and arrays, with the names that its numbers stand for: what a log keeps."""
+        return {
+            "now": self.now,
+            "rules": self.rules,
+            "granted": self.granted,
+            "available": self.available,
+            "floor_unmet": self.floor_unmet,
+            "stage_names": [stage.name for stage in Stage],
+            "reason_names": [reason.value for reason in Reason],
+            **self.columns(),
+        }
+
     def __len__(self) -> int:
         return len(self._rooms)
 

@@ -16,7 +16,7 @@ from ._orders import CURRENT, load, names_in
 from ._path import HAS_SEGMENT, UNITS
 from ._table import AT, BORN, COUNTS, GONE, LATEST, RANK, Floats, Ints, add_touches
 from .config import AttributionConfig
-from .credits import KINDS, Corrections, Log
+from .credits import KINDS, CreditCorrections, Log
 from .rules import MOST_LEAVES, RuleSet, leaves_of
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def save(attribution: Attribution) -> bytes:
             "active": list(attribution._active),
         }
         sets = list(attribution._sets)
-    arrays |= {f"log_{name}": column for name, column in zip(Corrections._fields, log, strict=True)}
+    arrays |= {f"log_{name}": column for name, column in zip(CreditCorrections._fields, log, strict=True)}
     config = {"attribution": attribution.config.model_dump(), "rule_sets": [each.model_dump() for each in sets]}
     return pack(Checkpoint(KIND_OF_CHECKPOINT, config, values, arrays))
 
@@ -164,13 +164,15 @@ def _check_credits(attribution: Attribution, credits: Ints, sizes: Ints) -> None
 
 def _log(config: AttributionConfig, arrays: dict[str, Any]) -> Log:
     log = Log(config.corrections)
-    columns = [_array(arrays, f"log_{name}", kind, 1) for name, kind in zip(Corrections._fields, KINDS, strict=True)]
+    columns = [
+        _array(arrays, f"log_{name}", kind, 1) for name, kind in zip(CreditCorrections._fields, KINDS, strict=True)
+    ]
     require(len({column.size for column in columns}) == 1, "its corrections contradict each other")
     require(columns[0].size <= log.capacity, "it has more corrections than its configuration holds")
     floats: list[Floats] = [column for column in columns if column.dtype == np.float64]
     require(all(bool(np.isfinite(column).all()) for column in floats), "a correction is not finite")
     if columns[0].size:
-        log.add(Corrections(*columns))
+        log.add(CreditCorrections(*columns))
     return log
 
 

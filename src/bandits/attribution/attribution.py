@@ -20,7 +20,7 @@ from ._settling import pass_again
 from ._state import State, new_state
 from ._table import COUNTS, EVICTED_CORRECTIONS, FUTURE, LATEST, Floats, Ints, add_touches
 from .config import AttributionConfig
-from .credits import LATE, PASS, Corrections, Credits, Log, corrections_of, credits_of, joined, refused
+from .credits import LATE, PASS, CreditCorrections, Credits, Log, corrections_of, credits_of, joined, refused
 from .rules import DEFAULT, Compiled, RuleSet, compiled
 
 MOST_SETS = 1_000  # rule sets ever known
@@ -322,14 +322,14 @@ class Attribution:
 
     # corrections
 
-    def corrections(self) -> Corrections:
+    def corrections(self) -> CreditCorrections:
         """Take the corrections that have gathered since they were last taken; each is handed out once."""
         with self._lock:
             taken = self._log.read()
             self._log.clear()
         return taken
 
-    def settle(self, now: float) -> Corrections:
+    def settle(self, now: float) -> CreditCorrections:
         """Attribute anew the conversions whose time has come, with all touches and rules known now.
 
         Parameters
@@ -339,7 +339,7 @@ class Attribution:
 
         Returns
         -------
-        Corrections
+        CreditCorrections
             Those that had gathered (see `corrections`), then what differs from what was given. A conversion stays as
             it is where touches of its window may have been forgotten, as capacity ran out: `blind_passes` counts them.
         """
@@ -370,7 +370,7 @@ class Attribution:
         self._state.counts[FUTURE] += at.size
         self._file(refused(orders, decisions, items, at))
 
-    def _file(self, corrections: Corrections) -> None:
+    def _file(self, corrections: CreditCorrections) -> None:
         self._state.counts[EVICTED_CORRECTIONS] += self._log.add(corrections)
 
     # bytes

@@ -55,7 +55,7 @@ class Credits(NamedTuple):
     at: Floats
 
 
-class Corrections(NamedTuple):
+class CreditCorrections(NamedTuple):
     """What is to be added to credits given before, `[n]` each; columns as in `Credits`, and:
 
     share, value: signed.
@@ -89,14 +89,14 @@ KINDS: tuple[Any, ...] = (
 
 
 class Log:
-    """Corrections that wait to be read; beyond a number of them the oldest go."""
+    """CreditCorrections that wait to be read; beyond a number of them the oldest go."""
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
         self.size = 0
-        self._chunks: deque[Corrections] = deque()
+        self._chunks: deque[CreditCorrections] = deque()
 
-    def add(self, corrections: Corrections) -> int:
+    def add(self, corrections: CreditCorrections) -> int:
         """Append; return how many went for it."""
         self._chunks.append(corrections)
         self.size += corrections.id.size
@@ -106,14 +106,14 @@ class Log:
             oldest = self._chunks[0]
             n = min(left, oldest.id.size)
             rest: list[Any] = [column[n:] for column in oldest]
-            self._chunks[0] = Corrections(*rest)
+            self._chunks[0] = CreditCorrections(*rest)
             if n == oldest.id.size:
                 self._chunks.popleft()
             left -= n
         self.size -= gone
         return gone
 
-    def read(self) -> Corrections:
+    def read(self) -> CreditCorrections:
         """All of them, oldest first; they stay."""
         return joined([*self._chunks])
 
@@ -123,12 +123,12 @@ class Log:
         self.size = 0
 
 
-def joined(parts: list[Corrections]) -> Corrections:
-    """Corrections one after another, in columns of their own."""
+def joined(parts: list[CreditCorrections]) -> CreditCorrections:
+    """CreditCorrections one after another, in columns of their own."""
     columns = zip(*parts, strict=True) if parts else (() for _ in KINDS)
     pairs = zip(KINDS, columns, strict=True)
     merged: list[Any] = [np.concatenate([np.zeros(0, kind), *column]) for kind, column in pairs]
-    return Corrections(*merged)
+    return CreditCorrections(*merged)
 
 
 def credits_of(out: Ints, amounts: Floats, channels: int) -> Credits:
@@ -139,25 +139,25 @@ def credits_of(out: Ints, amounts: Floats, channels: int) -> Credits:
     return Credits(ids, out[OUT_ROW], order, decision, item, channel, share, value, *numbers, amounts[OUT_AT])
 
 
-def corrections_of(out: Ints, amounts: Floats, channels: int, reason: int) -> Corrections:
+def corrections_of(out: Ints, amounts: Floats, channels: int, reason: int) -> CreditCorrections:
     """Columns of what a kernel put out, for one reason."""
     number = out[OUT_NUMBER] if reason == PASS else np.zeros(out.shape[1], np.int64)
     ids, share, value, numbers = _columns(out, amounts, number)
     order, decision, item = (as_names(out[column]) for column in (OUT_ORDER, OUT_DECISION, OUT_ITEM))
     reasons = np.full(out.shape[1], reason, np.int64)
     channel = _channels(out, channels)
-    return Corrections(
+    return CreditCorrections(
         ids, order, decision, item, channel, share, value, *numbers, amounts[OUT_AT], number, reasons
     )  # fmt: skip
 
 
-def refused(orders: Ints, decisions: Ints, items: Ints, at: Floats) -> Corrections:
+def refused(orders: Ints, decisions: Ints, items: Ints, at: Floats) -> CreditCorrections:
     """Records of events from the future, which add nothing."""
     nothing, zeros = np.zeros(at.size), np.zeros(at.size, np.int64)
     ids = np.empty(at.size, np.int64)
     name_amounts(orders, zeros - 1, decisions, items, zeros, ids)
     none = zeros - 1
-    return Corrections(
+    return CreditCorrections(
         as_names(ids), as_names(orders), as_names(decisions), as_names(items), none, nothing, nothing, none, none,
         at, zeros, zeros + FUTURE,
     )  # fmt: skip

@@ -9,7 +9,7 @@ from .._inputs import checked_float, checked_floats
 from ._joining import name_amounts
 from ._names import as_names, checked_names
 from ._table import Floats, Ints
-from .credits import RECONCILED, Corrections, Names
+from .credits import RECONCILED, CreditCorrections, Names
 
 _MOST = 2.0**52  # of a count, and of a minute
 
@@ -33,7 +33,7 @@ class Reconciliation(NamedTuple):
     difference: Floats
     relative: Floats
     is_within: NDArray[np.bool_]
-    corrections: Corrections
+    corrections: CreditCorrections
 
     @property
     def agrees(self) -> bool:
@@ -106,13 +106,13 @@ def _columns(given: Any, what: str) -> tuple[Names, Names, Floats]:
     return names, whole.astype(np.uint64), numbers
 
 
-def _corrections(items: Ints, minutes: Ints, ours: Floats, truth: Floats) -> Corrections:
+def _corrections(items: Ints, minutes: Ints, ours: Floats, truth: Floats) -> CreditCorrections:
     ids, zeros = np.empty(items.size, np.int64), np.zeros(items.size, np.int64)
     difference = truth - ours
     signs = np.where(difference < 0.0, -1, 1)
     name_amounts(truth.view(np.int64), minutes, items, ours.view(np.int64), signs, ids)
     none, nothing = zeros - 1, np.zeros(items.size)
-    return Corrections(
+    return CreditCorrections(
         as_names(ids), as_names(zeros), as_names(zeros), as_names(items), none, difference, nothing, none, none,
         np.asarray(minutes * 60.0, np.float64), zeros, zeros + RECONCILED,
     )  # fmt: skip

@@ -17,7 +17,7 @@ from ._orders import CURRENT, load, names_in, new_generations, remember
 from ._path import UNITS
 from ._table import Floats, Ints
 from .config import MOST_ROWS
-from .credits import Corrections, Credits, Names
+from .credits import CreditCorrections, Credits, Names
 
 _KIND = "tally"
 _MOST = 2.0**52  # of one share
@@ -92,7 +92,7 @@ class Tally:
     def __repr__(self) -> str:
         return f"Tally({len(self._row_of)} items, {self.applied} applied)"
 
-    def apply(self, amounts: Credits | Corrections) -> int:
+    def apply(self, amounts: Credits | CreditCorrections) -> int:
         """Add what was not added before; return how many that were.
 
         Raises
@@ -100,8 +100,8 @@ class Tally:
         ValueError
             For what is neither credits nor corrections, or amounts that are not finite; nothing has changed.
         """
-        if not isinstance(amounts, Credits | Corrections):
-            raise ValueError(f"amounts = {type(amounts).__name__} are neither Credits nor Corrections")
+        if not isinstance(amounts, Credits | CreditCorrections):
+            raise ValueError(f"amounts = {type(amounts).__name__} are neither Credits nor CreditCorrections")
         ids = checked_names(amounts.id, "ids")
         items = checked_names(amounts.item, "items", ids.size)
         shares, values = (

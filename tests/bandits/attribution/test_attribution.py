@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from seedbed.bandits import CheckpointError
-from seedbed.bandits.attribution import Attribution, AttributionConfig, Rule, RuleSet, names_of
+from seedbed.bandits.attribution import Attribution, AttributionConfig, Rule, RuleSet, Tally, names_of
 from seedbed.bandits.attribution._table import COUNTS
 from seedbed.bandits.checkpoint import pack, unpack
 
@@ -124,6 +124,47 @@ def test_of_a_path_of_two_the_middle_goes_to_both_in_proportion():
         attribution = ruled("position", split=split)
         path(attribution, [1.0, 2.0])
         assert earn(attribution, 3.0).get(1) == first
+
+
+def test_what_rounding_leaves_goes_to_the_latest_of_the_largest_shares():
+    attribution = ruled("position", split=(0.0, 1.0, 0.0))
+    path(attribution, [1.0, 2.0, 3.0, 4.0, 5.0])
+    third = 2**32 // 3
+    assert earn(attribution, 6.0) == {4: (third + 1) / 2**32, 3: third / 2**32, 2: third / 2**32}
+
+
+def test_several_passes_that_are_due_at_once_are_one():
+    attribution = ruled("last_click")
+    path(attribution, [1.0])
+    earn(attribution, 10.0)
+    attribution.touch([1], [2], [5.0], [9])
+    found = attribution.settle(10_000.0)
+    assert (found.decision.tolist(), found.number.tolist()) == ([1, 9], [2, 2])
+    assert attribution.counts["passes"] == 1
+    assert attribution.kept == 0
+
+
+def test_credits_kept_are_as_many_as_there_is_room_for():
+    attribution = ruled("linear", CONFIG.model_copy(update={"longest_path": 2, "credits": 5}))
+    path(attribution, [1.0, 2.0])
+    for order in range(4):
+        earn(attribution, 3.0, order)
+    assert attribution.kept == 2
+    assert attribution.counts["evicted_conversions"] == 2
+    attribution.settle(60.0)
+    earn(attribution, 61.0, 10)
+    assert attribution.counts["evicted_conversions"] == 3
+
+
+def test_a_decision_that_moves_to_another_channel_is_taken_back_and_given_anew():
+    attribution, tally = ruled("last_click"), Tally(ids=9)
+    attribution.touch([1], [2], [10.0], [7], "feed")
+    tally.apply(attribution.convert([1], [1], [2], [20.0], "order"))
+    attribution.touch([1], [2], [15.0], [7], "search")
+    found = attribution.settle(70.0)
+    assert (found.share.tolist(), found.channel.tolist()) == ([-1.0, 1.0], [1, 0])
+    assert tally.apply(found) == 2  # under two ids
+    assert tally.counts().net.tolist() == [1.0]
 
 
 def test_touches_and_orders_delivered_again_change_nothing_but_are_counted():

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seedbed.bandits import Bandit, Beta, CheckpointError, Thompson
-from seedbed.bandits.attribution import Attribution, Corrections, Tally, names_of, reconcile
+from seedbed.bandits.attribution import Attribution, CreditCorrections, Tally, names_of, reconcile
 from seedbed.bandits.attribution.credits import KINDS
 from seedbed.bandits.checkpoint import pack, unpack
 
@@ -24,7 +24,7 @@ def corrections(rows):
     """Id, item, share; value is twice the share, the rest nothing."""
     ids, items, shares = zip(*rows, strict=True) if rows else ((), (), ())
     columns = [np.zeros(len(rows), kind) for kind in KINDS]
-    some = Corrections(*columns)
+    some = CreditCorrections(*columns)
     share = np.array(shares, float)
     return some._replace(id=np.array(ids, np.uint64), item=np.array(items, np.uint64), share=share, value=2.0 * share)
 
@@ -110,7 +110,7 @@ def test_credits_and_reconciliations_are_applied_alike():
 
 def test_what_is_no_amount_is_refused():
     tally = Tally()
-    with pytest.raises(ValueError, match="neither Credits nor Corrections"):
+    with pytest.raises(ValueError, match="neither Credits nor CreditCorrections"):
         tally.apply([1, 2])
     for share in (np.nan, np.inf, 2.0**53):
         with pytest.raises(ValueError, match="must be finite"):
