@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import allocating
+import attributing
 import constraining
 import contextual
 import learning
@@ -26,6 +27,7 @@ SUBJECTS = {
     "contextual": contextual.SUBJECT,
     "constraining": constraining.SUBJECT,
     "allocating": allocating.SUBJECT,
+    "attributing": attributing.SUBJECT,
     "state": state.SUBJECT,
     "recording": recording.SUBJECT,
     "startup": startup.SUBJECT,
