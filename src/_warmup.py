@@ -9,12 +9,15 @@ import numpy as np
 def warm_up(config: object) -> float:
     """Use everything that the configuration offers once; see `seedbed.warmup`."""
     from .allocators import ColdStartConfig
+    from .bandits.attribution import AttributionConfig
     from .bandits.policies._base import Policy
     from .constraints import Constrained
 
     start = time.perf_counter()
     if isinstance(config, ColdStartConfig):
         _use_allocator(config)
+    elif isinstance(config, AttributionConfig):
+        _use_attribution(config)
     elif isinstance(config, Policy):
         _use_bandit(config)
     elif isinstance(config, Constrained):
@@ -22,7 +25,8 @@ def warm_up(config: object) -> float:
         _use_constrained(config)
     else:
         raise ValueError(
-            f"config = {config!r:.80} is neither a policy, such as Thompson(), nor a ColdStartConfig or a Constrained"
+            f"config = {config!r:.80} is neither a policy, such as Thompson(), nor a ColdStartConfig, an "
+            "AttributionConfig or a Constrained"
         )
     return time.perf_counter() - start
 
@@ -111,3 +115,24 @@ def _use_allocator(config: Any) -> None:
     allocator.tick(now=config.tick_seconds, exposures=100)
     ColdStartAllocator.from_bytes(allocator.to_bytes())
     allocator.close(["room"], now=config.tick_seconds)
+
+
+def _use_attribution(config: Any) -> None:
+    """Attribute, correct and count a few made-up orders; capacities make no difference to what is compiled."""
+    from .bandits.attribution import Attribution, Rule, RuleSet, Tally
+
+    kind, window = next(iter(config.windows.items()))
+    small = config.model_copy(
+        update={
+            **{name: 8 for name in ("touches", "conversions", "orders")},
+            **{"passes": (window,), "credits": None, "longest_path": 4},
+        }
+    )
+    attribution, tally = Attribution(small, [RuleSet(version="warm-up", rules=(Rule(model="linear"),))]), Tally(8)
+    for at in (0.0, window / 2.0, -window / 4.0):  # the last comes late
+        attribution.touch([1, 2], [3, 4], at, [5, 6])
+    tally.apply(attribution.convert([7, 7], [1, 1], [3, 3], window, kind, segments=[1, 2]))
+    tally.apply(attribution.settle(now=4.0 * window))
+    tally.counts()
+    Attribution.from_bytes(attribution.to_bytes()).touch(list(range(40)), list(range(40)), 0.0, list(range(40)))
+    Tally.from_bytes(tally.to_bytes())

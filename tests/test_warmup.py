@@ -9,6 +9,7 @@ from numba.core import event
 import seedbed
 from seedbed.allocators import ColdStartAllocator, ColdStartConfig
 from seedbed.bandits import EXP3, KLUCB, UCB1, Bandit, BayesUCB, Beta, Gaussian, HybridLinear, LinUCB, Thompson
+from seedbed.bandits.attribution import Attribution, AttributionConfig, RuleSet, Tally
 from seedbed.cli import main
 from seedbed.constraints import Budget, Constrained, DualPrice, Eligibility, Floor, Guardrail, Rule, Slate
 
@@ -45,6 +46,28 @@ def test_after_the_warm_up_nothing_is_compiled(policy):
     with event.install_listener("numba:compile", listener):
         for check in checks.all_checks():
             check(policy)
+    assert listener.names == []
+
+
+def test_after_the_warm_up_an_attribution_compiles_nothing():
+    def rules(version, model):
+        return RuleSet.model_validate({"version": version, "rules": ({"model": model},)})
+
+    config = AttributionConfig()
+    seedbed.warmup(config)
+    listener = Compilations()
+    with event.install_listener("numba:compile", listener):
+        for rule in ("last_click", "first_click", "position", "linear"):
+            attribution, tally = Attribution(config, [rules("1", rule)]), Tally()
+            attribution.touch(["ann", "ann"], ["a", "a"], [0.0, 50.0], [1, 2])
+            tally.apply(attribution.convert(["o", "o", "p"], ["ann"] * 3, ["a"] * 3, [60.0, 61.0, 62.0], "order"))
+            attribution.touch(["ann"], ["a"], [40.0], [3])
+            attribution.convert(["late"], ["ann"], ["a"], [-5_000.0], "gift", segments=["x"])
+            attribution.deactivate("1")
+            attribution.activate(rules("2", "last_click"))
+            tally.apply(attribution.settle(now=100_000.0))
+            assert tally.counts().net.size
+            Attribution.from_bytes(attribution.to_bytes()).settle(now=200_000.0)
     assert listener.names == []
 
 

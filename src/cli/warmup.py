@@ -26,6 +26,7 @@ from ..bandits import (
     Thompson,
     TopTwo,
 )
+from ..bandits.attribution import AttributionConfig
 
 KNOWN: dict[str, tuple[Any, ...]] = {  # the number of features makes no difference to what is compiled
     "thompson": (Thompson(), Thompson(model=Gaussian()), Thompson(model=GammaPoisson())),
@@ -38,6 +39,7 @@ KNOWN: dict[str, tuple[Any, ...]] = {  # the number of features makes no differe
     "epsilon_greedy": (EpsilonGreedy(),),
     "exp3": (EXP3(),),
     "cold_start": (ColdStartConfig(),),
+    "attribution": (AttributionConfig(),),
 }
 
 
@@ -67,7 +69,7 @@ def run(options: argparse.Namespace) -> int:
     configs = [(name, config) for name in names for config in _read(name)]
     table = Table("configuration", "model", "seconds", box=None)
     for name, config in track(configs, description="compiling", console=console, transient=True):
-        model = "" if isinstance(config, ColdStartConfig) else config.model.kind
+        model = "" if isinstance(config, ColdStartConfig | AttributionConfig) else config.model.kind
         table.add_row(name, model, f"{warm_up(config):.1f}")
     console.print(table)
     return 0

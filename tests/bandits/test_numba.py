@@ -81,6 +81,22 @@ allocator.open(["r", 5], now=0)
 allocator.tick(now=60, exposures=np.int64(100))
 allocator.observe(["r", 5], at=60, exposures=(np.int32(3), 4), retained=[1, 1])
 allocator.tick(now=np.float32(120), exposures=100)
+from seedbed.bandits import evaluation
+from seedbed.bandits.attribution import Attribution, RuleSet, Rule, Tally
+for names in (["a", "b"], [1, 2], np.array([1, 2, 3, 4], np.uint64)[::2], np.array([1, 2], np.int32)):
+    attribution, tally = Attribution(rule_sets=[RuleSet(version="1", rules=(Rule(model="linear"),))]), Tally()
+    for at in (0, np.float32(1), [2, 3], np.array([4.0, 5.0, 6.0, 7.0])[::2]):
+        attribution.touch(names, names, at, names)
+    tally.apply(attribution.convert(names, names, names, np.array([9, 9]), "order", values=np.float32(1)))
+    tally.apply(attribution.settle(now=10**6))
+    Attribution.from_bytes(attribution.to_bytes())
+for kind in (np.float64, np.float32, np.int8):
+    rewards, half = np.ones(8, kind)[::2], [0.5] * 4
+    for interval in ("normal", "bootstrap", "empirical_bernstein", "rare"):
+        evaluation.ips(rewards, half, np.array(half * 2, np.float32)[::2], interval=interval)
+    target = np.full((4, 2), 0.5, order="F")
+    evaluation.dr(rewards, [0, 1, 0, 1], half, target, np.ones((4, 2), kind), interval="bootstrap")
+    evaluation.arm_means([0, 1, 0, 1], rewards, 2)
 
 for found in pkgutil.walk_packages(seedbed.__path__, "seedbed."):
     if "cli" in found.name:
