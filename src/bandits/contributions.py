@@ -159,9 +159,10 @@ class Ledger:
 
     def forget(self, ids: list[ArmId], rows: Handles) -> None:
         """Forget retired arms, and the rows of sums that were theirs alone."""
-        for id in ids:
-            self.priors.pop(id, None)
-            self.pauses.pop(id, None)
+        gone = [settings.pop(id) for settings in (self.priors, self.pauses) for id in ids if id in settings]
+        if any(write.stamp[0] == self.version for write in gone):  # a checkpoint knows of the others only
+            left = [write.stamp[0] for settings in (self.priors, self.pauses) for write in settings.values()]
+            self.version = max(left, default=0)
         for array in (a for slot in (self.retracted, *self.slots.values()) for a in slot[2:5]):
             array[rows[rows < array.shape[0]]] = 0
 

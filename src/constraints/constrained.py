@@ -330,7 +330,7 @@ class Constrained:
             latest = -np.inf if bandit._now is None else bandit._now
             if at is not None:
                 checked_at(at, size, bandit._now)
-                latest = max(latest, float(np.max(at, initial=-np.inf)))
+                latest = max(latest, float(np.max(np.asarray(at, np.float64), initial=-np.inf)))
             feedback = Feedback(columns, rewards, weights, costs, measured, number, latest)
             self._chain.check(feedback)
             bandit.update(arm, reward, weight, context, at, propensity)

@@ -18,6 +18,7 @@ from .errors import JournalError
 
 LAYOUT = 1
 HEAD, CHECKPOINT, CALL, DECISION, REWARD = range(5)  # kinds of entries
+_FIELDS = ((int, dict), (bool, bytes), (str,), (list,), (list,))  # that each kind begins with
 FORCED = frozenset(("FLOOR", "DEMAND", "PINNED"))  # reasons that are no choice of the rule
 
 DecisionId = tuple[str, int, int]
@@ -114,6 +115,14 @@ class LoggedCall:
 
 
 DECISION_FIELDS = tuple(each.name for each in fields(LoggedDecision))
+
+
+def is_entry(entry: Any) -> bool:
+    """Whether what was read is an entry: a known kind, and the fields that it begins with."""
+    if not isinstance(entry, list) or not entry or type(entry[0]) is not int or not 0 <= entry[0] < len(_FIELDS):
+        return False
+    kinds = _FIELDS[entry[0]]
+    return len(entry) > len(kinds) and all(map(isinstance, entry[1:], kinds))
 
 
 def name_of(candidates: Sequence[ArmId]) -> int:

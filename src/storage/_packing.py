@@ -31,6 +31,8 @@ def unpack(packed: bytes) -> Any:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, np.longdouble):  # wider than can be written, and than anything reckons with
+        return float(value)
     if isinstance(value, np.generic):
         return value.item()
     if hasattr(value, "__array__"):

@@ -49,6 +49,8 @@ class Segments:
     def name(self, number: int, content: bytes) -> bytes:
         """Name of the journal that a segment belongs to, by its header."""
         try:
+            if len(content) < HEADER.size:
+                raise ValueError(f"it has {len(content)} bytes, less than its header")
             return name_in(content, number)
         except ValueError as error:
             raise JournalError(f"segment {number} of the journal {self.path} cannot be read: {error}") from None

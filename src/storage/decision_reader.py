@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..bandits._random import ArmId
+from ..bandits.arms import checked_id, checked_ids
 from ._entries import (
     CALL,
     CHECKPOINT,
@@ -27,6 +28,7 @@ from ._entries import (
     LoggedReward,
     decision_of,
     id_of,
+    is_entry,
     name_of,
 )
 from ._packing import unpack
@@ -93,7 +95,7 @@ class DecisionReader:
                 entry = unpack(payload)
             except (ValueError, TypeError) as error:
                 raise JournalError(f"an entry of the log {self.path} cannot be read: {error}") from None
-            if not isinstance(entry, list) or not entry or type(entry[0]) is not int or not 0 <= entry[0] <= REWARD:
+            if not is_entry(entry):
                 raise JournalError(f"{self.path} is no decision log: an entry of it is {entry!r:.80}")
             if entry[0] == HEAD and entry[1] > LAYOUT:
                 raise JournalError(f"the log {self.path} has layout {entry[1]}, newer than {LAYOUT}, the newest read")
@@ -156,7 +158,11 @@ class DecisionReader:
         parts: dict[str, list[NDArray[Any]]] = {}
         for each in self:
             if isinstance(each, LoggedCall) and each.record is not None:
-                for name, column in _plan_rows(each.record).items():
+                try:
+                    rows = _plan_rows(each.record)
+                except (KeyError, TypeError, ValueError, IndexError) as error:
+                    raise JournalError(f"a record of this log is of no plan: {error!r}") from None
+                for name, column in rows.items():
                     parts.setdefault(name, []).append(column)
         return {name: np.concatenate(columns) for name, columns in parts.items()}
 
@@ -183,7 +189,11 @@ def call_of(fields: list[Any]) -> LoggedCall:
     """
     try:
         method, arguments, named, decisions, *rest = fields
-        return LoggedCall(method, list(arguments), dict(named), [id_of(id) for id in decisions], *rest[:3])
+        call = LoggedCall(method, list(arguments), dict(named), [id_of(id) for id in decisions], *rest[:3])
+        decided = isinstance(call.decided, list) and all(isinstance(each, list) for each in call.decided)
+        if not decided or not isinstance(call.record, dict | None) or not all(isinstance(name, str) for name in named):
+            raise TypeError("what it decided is no list of fields, or its record or a name is none")
+        return call
     except (TypeError, ValueError) as error:
         raise JournalError(f"an entry of this log is no call: {error}") from None
 
@@ -191,7 +201,7 @@ def call_of(fields: list[Any]) -> LoggedCall:
 def _reward_of(fields: list[Any]) -> LoggedReward:
     try:
         id, arm, reward, at = fields[:4]
-        return LoggedReward(id_of(id), arm, float(reward), float(at))
+        return LoggedReward(id_of(id), checked_id(arm, "arm"), float(reward), float(at))
     except (TypeError, ValueError) as error:
         raise JournalError(f"an entry of this log is no reward: {error}") from None
 
@@ -218,11 +228,13 @@ def _rewards_of(call: LoggedCall) -> Iterator[LoggedReward]:
     if call.method != "update" or not call.decisions:
         return
     told = dict(zip(("arm", "reward", "weight", "context", "at"), call.arguments, strict=False)) | call.named
-    arms = told["arm"] if isinstance(told["arm"], list | np.ndarray) else [told["arm"]]
-    arms = arms if isinstance(arms, list) else arms.tolist()
-    rewards = np.broadcast_to(np.asarray(told["reward"], np.float64), len(arms)).tolist()
-    at = told.get("at")
-    times = np.broadcast_to(np.asarray(math.nan if at is None else at, np.float64), len(arms)).tolist()
+    try:
+        arms = checked_ids(told["arm"] if isinstance(told["arm"], list | np.ndarray) else [told["arm"]], "arm")
+        rewards = np.broadcast_to(np.asarray(told["reward"], np.float64), len(arms)).tolist()
+        at = told.get("at")
+        times = np.broadcast_to(np.asarray(math.nan if at is None else at, np.float64), len(arms)).tolist()
+    except (KeyError, TypeError, ValueError) as error:
+        raise JournalError(f"an update of this log tells no rewards: {error}") from None
     decisions = call.decisions * len(arms) if len(call.decisions) == 1 else call.decisions
     for id, arm, reward, time in zip(decisions, arms, rewards, times, strict=False):
         yield LoggedReward(id, arm, reward, time)

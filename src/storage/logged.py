@@ -3,7 +3,7 @@
 import inspect
 import threading
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence, Sized
 from functools import partial
 from hashlib import blake2b
 from typing import Any, Protocol
@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from ..bandits import Decision
 from ..bandits.checkpoint import config_of
-from ._entries import CALL, CHECKPOINT, DecisionId, fields_of, ids_of, record_of
+from ._entries import CALL, CHECKPOINT, DECISION, DecisionId, fields_of, ids_of, record_of
 from ._packing import pack, unpack
 from .decision_log import DecisionLog
 from .errors import StoreError
@@ -118,6 +118,9 @@ class Logged:
         if method == "refund":  # the one whose first argument is a decision
             arguments, named = (), dict(zip(("decision", "arms"), arguments, strict=False)) | named
         decisions = ids_of(named.pop("decision", None))
+        arguments, named = tuple(map(_kept, arguments)), {name: _kept(value) for name, value in named.items()}
+        if method == "update" and len(decisions) > 1:
+            check_events(arguments[0] if arguments else named.get("arm"), decisions)
         packed = _packed(arguments, named)
         with self._lock, self._log._lock:
             self._logged(self._log._roll_if_full)
@@ -130,11 +133,12 @@ class Logged:
             except BaseException as error:  # an interruption: the ranker may be ahead of its log
                 self._log._journal.refuse(error)
                 raise
-            if packed is None:
-                entry = [CHECKPOINT, True, self.ranker.to_bytes()]
+            told = self._answered(answer, named)
+            if packed is None:  # what it decided is in the log all the same
+                entries = [*([DECISION, fields] for fields in told[0]), [CHECKPOINT, True, self.ranker.to_bytes()]]
             else:
-                entry = [CALL, method, arguments, named, decisions, *self._answered(answer, named)]
-            position = self._logged(lambda: self._log._journal.write(pack(entry)))
+                entries = [[CALL, method, arguments, named, decisions, *told]]
+            position = self._logged(lambda: [self._log._journal.write(pack(entry)) for entry in entries][-1])
         if position is not None:
             self._logged(lambda: self._log._journal.wait(position))
         return answer
@@ -153,6 +157,26 @@ class Logged:
                 warnings.warn(f"decisions are no longer logged: {error}", RuntimeWarning, stacklevel=4)
             self.lost += 1
         return None
+
+
+def _kept(value: Any) -> Any:
+    """What can be read twice: once to be written, once by the ranker."""
+    return list(value) if isinstance(value, Iterator) else value
+
+
+def check_events(arms: Any, decisions: list[DecisionId]) -> None:
+    """Check that a list of decisions has one for each event.
+
+    Raises
+    ------
+    ValueError
+        For more or fewer, of which some reward would be of none.
+    """
+    events = len(arms) if isinstance(arms, Sized) and not isinstance(arms, str) else 1
+    if events != len(decisions):
+        raise ValueError(
+            f"decision has {len(decisions)} entries for {events} events; give one an event, or one for all"
+        )
 
 
 def _packed(arguments: Sequence[Any], named: dict[str, Any]) -> bytes | None:

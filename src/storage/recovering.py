@@ -59,7 +59,7 @@ def recover(path: str | os.PathLike[str], *, load: Callable[[bytes], Ranker] = B
                 )
             try:
                 call(ranker, takes, done.method, done.arguments, done.named, done.decisions)
-            except (ValueError, TypeError, KeyError) as error:
+            except (AttributeError, KeyError, TypeError, ValueError) as error:
                 raise JournalError(f"a call of {reader.path} cannot be done again: {error}") from error
     if ranker is None:
         raise JournalError(f"the log {reader.path} has no checkpoint to recover from; only a `Logged` writes one")

@@ -25,6 +25,7 @@ from seedbed.bandits import (
 )
 from seedbed.constraints.base import Constraint, Exposure, Limits, Precedence, Price, Shares
 from seedbed.constraints.constrained import Constrained
+from seedbed.constraints.guardrail import Guardrail
 
 IDS = [f"arm-{i}" for i in range(8)]
 
@@ -477,3 +478,14 @@ def test_a_bandit_with_a_change_detector_is_constrained_too():
     for n in range(50):
         ranker.update(ranker.select(now=float(n)).arms[0], 1.0, at=float(n))
     assert Constrained.from_bytes(ranker.to_bytes(), constraints=ranker.constraints).updates == 50
+
+
+@pytest.mark.parametrize("at", (3, [3, 4], np.array([3, 4], np.int32)))
+def test_times_may_be_integers(at):
+    """They overflowed where nothing had happened before."""
+    constrained = Constrained(Bandit(Thompson(), ["a", "b"]), [Guardrail("harm", limit=0.1)])
+    arms = ["a", "b"] if np.ndim(at) else "a"
+    constrained.update(
+        arms, 1.0 if arms == "a" else [1.0, 0.0], metrics={"harm": 0.0 if arms == "a" else [0.0] * 2}, at=at
+    )
+    assert constrained.updates == (1 if arms == "a" else 2)

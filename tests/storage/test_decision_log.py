@@ -215,12 +215,22 @@ def test_no_log_is_no_log(tmp_path):
         (pack([]), "is no decision log"),
         (pack([17, 1]), "is no decision log"),
         (pack([True]), "is no decision log"),
+        (pack([HEAD]), "is no decision log"),
+        (pack([HEAD, 1, 5]), "is no decision log"),
+        (pack([1, True]), "is no decision log"),
+        (pack([3]), "is no decision log"),
         (pack([HEAD, 2, {}]), "layout 2, newer than 1"),
         (pack([3, [1, 2]]), "an entry of this log is no decision"),
         (pack([3, [["eu", 1, 2]]]), "an entry of this log is no decision"),
         (pack([2, "select"]), "an entry of this log is no call"),
         (pack([2, "select", [], {}, [["eu", 1]]]), "an entry of this log is no call"),
+        (pack([2, "select", [], {}, [], 5]), "an entry of this log is no call"),
+        (pack([2, "select", [], {}, [], [5]]), "an entry of this log is no call"),
+        (pack([2, "select", [], {5: 1}, []]), "an entry of this log is no call"),
+        (pack([2, "update", ["a"], {}, [["eu", 1, 2]]]), "an update of this log tells no rewards"),
+        (pack([2, "update", [{}, 1.0], {}, [["eu", 1, 2]]]), "an update of this log tells no rewards"),
         (pack([4, ["eu", 1, 2]]), "is no reward"),
+        (pack([4, ["eu", 1, 2], {}, 1.0, 1.0]), "is no reward"),
         (msgpack.packb([3, msgpack.ExtType(9, b"")]), "cannot be read"),
     ],
 )
@@ -410,3 +420,23 @@ def test_a_real_decision_and_its_reward(path):
     assert columns["propensity"].tolist() == [each.propensities[0] for each in made]
     assert columns["key"].tolist() == [each.key for each in made]
     assert columns["reward"].tolist() == [1.0] * 20
+
+
+def test_a_closed_segment_that_lost_its_header(tmp_path):
+    """What is shorter than a header was torn only where nothing follows."""
+    with DecisionLog(tmp_path, segment_bytes=1024) as log:
+        bandit = Bandit(Thompson(), ["a", "b"])
+        for _ in range(20):
+            log.append(bandit.select())
+    file = tmp_path / "1.journal"
+    for size in (20, 0):
+        file.write_bytes(file.read_bytes()[:size])
+        with pytest.raises(JournalError, match=f"segment 1 .* cannot be read: it has {size} bytes"):
+            list(DecisionReader(tmp_path))
+
+
+def test_a_record_of_no_plan(tmp_path):
+    with Journal(tmp_path) as journal:
+        journal.append(pack([2, "tick", [], {}, [], [], None, {"a": 1}]))
+    with pytest.raises(JournalError, match="a record of this log is of no plan"):
+        DecisionReader(tmp_path).plans()

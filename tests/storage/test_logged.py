@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from dataclasses import fields as fields_of_record
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -533,3 +534,53 @@ def test_entries_can_be_read_without_us(path):
         place += 20 + length
     assert kinds == [0, 1, *[2] * 7]
     assert unpack(pack([1])) == [1]
+
+
+def test_what_cannot_be_packed_is_decided_and_logged_all_the_same(path):
+    """A viewer's date of birth is no plain value; what is offered may be an iterator even so."""
+    with DecisionLog(path) as log:
+        ranker = Logged(Constrained(bandit(), [Eligibility()]), log)
+        first = ranker.select(iter(["a", "b"]), now=1.0, viewer={"id": 1, "born": date(2000, 1, 1)})
+        ranker.update(first.arms[0], 1.0, decision=first)
+        second = ranker.select(now=2.0)
+    reader = DecisionReader(path)
+    assert [each.arms for each in reader.decisions()] == [tuple(first.arms), tuple(second.arms)]
+    assert reader.columns()["reward"][0] == 1.0
+    found = verify(path, load=Constrained.from_bytes)
+    assert (found.decisions, found.apart, found.checkpoints, found.difference) == (1, 1, 2, None)
+
+
+def test_wide_floats_are_logged_as_what_is_reckoned_with(path):
+    with DecisionLog(path) as log:
+        ranker = Logged(bandit(), log)
+        ranker.update(["a", "b"], np.array([1.0, 0.1], np.longdouble))
+        ranker.select(now=np.longdouble(0.1))
+    found = verify(path)
+    assert (found.decisions, found.calls, found.apart, found.difference) == (1, 2, 0, None)
+
+
+@pytest.mark.parametrize("arms", ("a", ["a", "b"], ["a", "b", "c", "d"]))
+def test_a_list_of_decisions_has_one_an_event(path, arms):
+    """Else a reward would be of none, in silence."""
+    with DecisionLog(path) as log:
+        ranker = Logged(bandit(), log)
+        decisions = [ranker.select() for _ in range(3)]
+        with pytest.raises(ValueError, match=r"decision has 3 entries for . events"):
+            ranker.update(arms, 1.0 if arms == "a" else [1.0] * len(arms), decision=decisions)
+    assert ranker.updates == 0
+
+
+def test_a_pause_of_an_arm_that_is_gone(path):
+    """A state that was loaded goes on as the one it was written from, so that a log may begin anywhere."""
+    with DecisionLog(path, segment_bytes=1_500) as log:
+        ranker = Logged(bandit(), log)
+        ranker.pause_arms(["a"])
+        ranker.pause_arms(["b"])
+        ranker.retire_arms(["b"])
+        first = log._journal.position[0]
+        while log._journal.position[0] == first:
+            ranker.select()
+        ranker.pause_arms(["c"])
+        state = Bandit.from_bytes(ranker.to_bytes())
+    state.reopen()
+    assert recover(path).to_bytes() == state.to_bytes()

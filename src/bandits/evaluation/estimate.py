@@ -140,6 +140,7 @@ def summarise(
     lower, upper = -math.inf, math.inf  # where no weight is positive, the log knows nothing
     if used.max() > 0.0:
         kind, lower, upper = bounds(interval, terms, level, seed)
+        lower, upper = min(lower, value), max(upper, value)  # of rows that are all alike, to the last bit
     return Estimate(
         value=value,
         lower=lower,

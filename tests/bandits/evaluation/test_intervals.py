@@ -13,7 +13,7 @@ from bandits.evaluation import naive_estimators as naive
 from seedbed.bandits import evaluation
 from seedbed.bandits._random import base_key, fold_in, uniform
 from seedbed.bandits.evaluation import summarise
-from seedbed.bandits.evaluation._bootstrap import student_quantiles
+from seedbed.bandits.evaluation._bootstrap import grouped, student_quantiles
 
 ONES = np.ones(400)
 LOGS = 200
@@ -305,3 +305,41 @@ def test_other_intervals_cover(interval):
             hits += e.lower <= evaluating.truth() <= e.upper
         assert evaluating.z_of(hits, 0.95, LOGS) > -4.0
         assert interval == "bootstrap" or hits == LOGS
+
+
+def test_the_bootstrap_of_a_model_that_is_right_in_every_row():
+    """What is left of the rows is rounding: no interval of two infinities."""
+    model = np.array([[-0.2], [0.37], [0.1], [1.3]])
+    e = evaluation.dr(np.ones(4), np.zeros(4, int), np.ones(4), np.ones((4, 1)), model, interval="bootstrap")
+    assert e.lower <= e.value <= e.upper
+    assert (e.lower, e.upper) == (pytest.approx(1.0), pytest.approx(1.0))
+
+
+@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("interval", ("normal", "bootstrap"))
+def test_the_value_is_inside(seed, interval):
+    """Of two rows resamples are all alike."""
+    rng = np.random.default_rng(seed)
+    log = rng.integers(0, 2, 2), rng.integers(0, 2, 2), np.full(2, 0.5), rng.dirichlet(np.ones(2), 2)
+    for estimator in (evaluation.dr, evaluation.sndr):
+        e = estimator(*log, rng.normal(size=(2, 2)), interval=interval)
+        assert e.lower <= e.value <= e.upper
+
+
+def test_groups_of_rows_bound_as_rows_do(monkeypatch):
+    """Their mean is that of the rows, and so is the interval but for the noise of 2,000 resamples."""
+    rng = np.random.default_rng(2)
+    weights = rng.gamma(0.5, 2.0, 5_001)
+    numerators = weights * (rng.random(5_001) < 0.1)
+
+    def bounds():
+        return np.array(ends(summarise("x", None, numerators, weights, weights, interval="bootstrap", seed=3)))
+
+    rows = bounds()
+    monkeypatch.setattr("seedbed.bandits.evaluation._bootstrap.MOST", 500)
+    assert grouped(numerators).size == 500
+    np.testing.assert_allclose(grouped(numerators).mean(), numerators.mean(), rtol=1e-12)
+    np.testing.assert_allclose(grouped(numerators)[3], numerators[3::500].sum() * 500 / 5_001, rtol=1e-12)
+    groups = bounds()
+    assert 0.9 < np.diff(groups)[0] / np.diff(rows)[0] < 1.1
+    np.testing.assert_allclose(groups, rows, rtol=0.03)
