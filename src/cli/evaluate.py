@@ -17,7 +17,7 @@ from .._files import replace_file
 from ..bandits import evaluation
 from ..bandits.evaluation import Estimate
 from . import pictures
-from .evaluation_log import EvaluationLog, Names, read_evaluation_log
+from .evaluation_log import EvaluationLog, Names, implausible, read_evaluation_log
 from .evaluation_targets import Target, read_target
 
 MODELS = ("means", "logistic", "trees", "ridge")
@@ -93,20 +93,21 @@ def run(options: argparse.Namespace) -> int:
     )
     log = read_evaluation_log(options.log, names, options.default_reward)
     targets = [read_target(text, log) for text in options.policy]
-    found = [_estimates(target, log, options, console) for target in targets]
+    found, false = [_estimates(target, log, options, console) for target in targets], implausible(log)
+    refusals = [refusal_of(estimates, false) for estimates in found]
     logged = evaluation.ips(
         log.rewards, log.propensities, log.propensities, level=options.level, interval=options.interval, min_ess=0.0
     )
     if options.plot is not None:
         from .evaluation_plot import draw
 
-        draw(options.plot, [target.name for target in targets], found, logged)
+        draw(options.plot, [target.name for target in targets], found, refusals, logged)
     if options.out is not None:
-        replace_file(options.out, _as_json(log, logged, targets, found))
+        replace_file(options.out, _as_json(log, logged, targets, found, refusals))
     _say(console, log, logged)
-    for target, estimates in zip(targets, found, strict=True):
-        _show(console, target, log, estimates, logged)
-    return int(any(refusal_of(estimates) is not None for estimates in found))
+    for target, estimates, why in zip(targets, found, refusals, strict=True):
+        _show(console, target, log, estimates, why, logged)
+    return int(any(refusals))
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -172,9 +173,9 @@ def _learner(model: str, log: EvaluationLog) -> Any:
     return LogisticRegression(max_iter=1_000) if model == "logistic" else Ridge()
 
 
-def refusal_of(estimates: list[Estimate]) -> str | None:
-    """Why the log carries no answer: what the judging estimators say of their weights."""
-    return next((each.refusal for each in estimates if each.method in _JUDGES and each.refusal), None)
+def refusal_of(estimates: list[Estimate], false: str | None) -> str | None:
+    """Why the log carries no answer: false propensities, or what the judging estimators say of their weights."""
+    return false or next((each.refusal for each in estimates if each.method in _JUDGES and each.refusal), None)
 
 
 def _say(console: Console, log: EvaluationLog, logged: Estimate) -> None:
@@ -187,7 +188,14 @@ def _say(console: Console, log: EvaluationLog, logged: Estimate) -> None:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
-def _show(console: Console, target: Target, log: EvaluationLog, estimates: list[Estimate], logged: Estimate) -> None:
+def _show(
+    console: Console,
+    target: Target,
+    log: EvaluationLog,
+    estimates: list[Estimate],
+    why: str | None,
+    logged: Estimate,
+) -> None:
     """A table, and the sentence."""
     table = Table(title=f"{target.name}: reward a row", title_justify="left")
     for heading in ("estimator", "value", f"{100.0 * estimates[0].level:.4g} % interval", "over the log", "ess", ""):
@@ -208,12 +216,11 @@ def _show(console: Console, target: Target, log: EvaluationLog, estimates: list[
         console.print(
             f"{unseen:.2%} of what it chooses are arms that were never logged", highlight=False, soft_wrap=True
         )
-    console.print(sentence(target.name, estimates, logged), highlight=False, markup=False, soft_wrap=True)
+    console.print(sentence(target.name, estimates, why, logged), highlight=False, markup=False, soft_wrap=True)
 
 
-def sentence(name: str, estimates: list[Estimate], logged: Estimate) -> str:
-    """Whether the log carries an answer, and which."""
-    why = refusal_of(estimates)
+def sentence(name: str, estimates: list[Estimate], why: str | None, logged: Estimate) -> str:
+    """Whether the log carries an answer, and which; why: the reason why not, or None."""
     if why is not None:
         return f"NO ANSWER for {name}: {why}."
     best = next(each for each in estimates if each.method == "dr")
@@ -231,7 +238,13 @@ def _figure(value: float) -> str:
     return f"{value:.4g}" if abs(value) >= 1.0 else f"{value:.5f}"
 
 
-def _as_json(log: EvaluationLog, logged: Estimate, targets: list[Target], found: list[list[Estimate]]) -> bytes:
+def _as_json(
+    log: EvaluationLog,
+    logged: Estimate,
+    targets: list[Target],
+    found: list[list[Estimate]],
+    refusals: list[str | None],
+) -> bytes:
     def plain(each: Estimate) -> dict[str, Any]:
         return {name: value if _is_plain(value) else None for name, value in asdict(each).items()}
 
@@ -241,8 +254,12 @@ def _as_json(log: EvaluationLog, logged: Estimate, targets: list[Target], found:
         "notes": log.notes,
         "logged": plain(logged),
         "policies": [
-            {"name": target.name, "answer": sentence(target.name, some, logged), "estimates": list(map(plain, some))}
-            for target, some in zip(targets, found, strict=True)
+            {
+                "name": target.name,
+                "answer": sentence(target.name, some, why, logged),
+                "estimates": list(map(plain, some)),
+            }
+            for target, some, why in zip(targets, found, refusals, strict=True)
         ],
     }
     return (json.dumps(content, indent=2) + "\n").encode()

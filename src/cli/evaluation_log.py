@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..bandits import evaluation
 from ..bandits._random import ArmId
 from ..storage import DecisionReader, LoggedDecision, LoggedReward, StoreError
 from .logs import CsvTable, count
@@ -128,6 +129,14 @@ def _of_decisions(path: Path, default_reward: float) -> EvaluationLog:
             f"{path}: {mute} decisions have no propensities, so no policy can be evaluated; log decisions made by "
             "`select(propensities=True)`"
         )
+    known = {arm for each in kept for arm in each.arms}
+    lacking = [each for each in kept if each.candidates is None and each.n_candidates not in (None, len(known))]
+    if lacking:
+        raise ValueError(
+            f"{path}: {len(lacking)} decisions chose among all {lacking[0].n_candidates} arms that there were, and "
+            f"{len(known)} arms are known from the log: as arms came and went, nobody can say which were offered; log "
+            "decisions with their candidates, `select(candidates)`"
+        )
     if not kept:
         raise ValueError(f"{path}: there are no decisions that were left to chance: nothing tells of another policy")
     unheard = sum((each.decision_id, arm) not in earned for each in kept for arm in each.arms)
@@ -135,6 +144,10 @@ def _of_decisions(path: Path, default_reward: float) -> EvaluationLog:
         (empty, "decisions without arms are left out"),
         (sure, "decisions without chance are left out"),
         (reader.torn, "bytes at the end were torn by a crash, or are still being written: left out"),
+        (
+            sum(len(each.arms) > 1 for each in kept),
+            "decisions are on several arms: intervals take the arms of one as independent",
+        ),
         (unheard, f"chosen arms have no reward in the log: each counts as {default_reward:g}"),
     ]
     return _table_of(kept, earned, default_reward, [f"{n:,} {what}" for n, what in notes if n])
@@ -177,6 +190,17 @@ def _table_of(
         offered,
         notes,
     )
+
+
+def implausible(log: EvaluationLog) -> str | None:
+    """Why the propensities cannot be true, by the arms' names; None where they may be, or nobody can tell."""
+    if any(len(candidates) != len(log.arms) for candidates, _, _ in log.offered):
+        return None
+    why = evaluation.implausible(log.action, log.propensities, len(log.arms))
+    if why is None:
+        return None
+    row = int(why.split()[1])
+    return why.replace(f"arm {row} ", f"arm {log.arms[row]!r} ", 1)
 
 
 def check_size(log: EvaluationLog, arms: int) -> None:

@@ -102,7 +102,8 @@ class LoggedCall:
     """A call that changed a ranker, as it was logged.
 
     method, arguments, named: what was called, and with what. decisions: those that the call learnt of. decided: what it
-    decided, as field lists. answer: another answer, where it is plain. record: of an allocator's plan.
+    decided, as field lists. answer: another answer, where it is plain. record: of an allocator's plan. error: name of
+    the exception by which the ranker refused it, or empty.
     """
 
     method: str
@@ -112,6 +113,7 @@ class LoggedCall:
     decided: list[list[Any]] = field(default_factory=list)
     answer: Any = None
     record: dict[str, Any] | None = None
+    error: str = ""
 
 
 DECISION_FIELDS = tuple(each.name for each in fields(LoggedDecision))

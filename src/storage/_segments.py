@@ -16,12 +16,14 @@ _FILE = re.compile(r"([1-9][0-9]*)\.journal(\.zst)?")
 class Segments:
     """The segments of a journal in a folder; a closed one may be compressed.
 
-    path: the folder. torn: bytes at the end of the last segment that the latest reading left out.
+    path: the folder. torn: bytes at the end of the last segment that the latest reading left out. before: bytes of the
+    segment before the one being read, None for the first.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.torn = 0
+        self.before: int | None = None
 
     @property
     def numbers(self) -> list[int]:
@@ -82,7 +84,7 @@ class Segments:
         if not numbers:
             raise JournalError(f"there is no journal in {self.path}")
         first, last = numbers[0] if first is None else first, numbers[-1]
-        self.torn = 0
+        self.torn, self.before = 0, None
         for number in range(first, max(last, first) + 1):
             if number not in numbers:
                 raise JournalError(f"segment {number} of the journal {self.path} is missing; it has {numbers}")
@@ -98,6 +100,7 @@ class Segments:
                     raise self.damaged(number, end)
                 self.torn = len(content) - end
             yield from payloads
+            self.before = end
 
     def damaged(self, number: int, place: int) -> JournalError:
         """What is raised for a segment of which a frame is not good, though it should be."""

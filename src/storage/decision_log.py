@@ -90,8 +90,7 @@ class DecisionLog:
         self._opened = 0  # bytes that this segment began with, which do not count
         self._journal = Journal(path, fsync=fsync)
         try:
-            if self._journal.frames == 0:
-                self._begin()
+            self._write_head() if self._journal.frames else self._begin()
             self._compress_closed()
         except BaseException:
             self._journal.close()
@@ -189,6 +188,7 @@ class DecisionLog:
         with self._lock:
             if self._compressing is not None:
                 self._compressing.join()
+                self._compress_all(self._journal.position[0])
             self._journal.close()
 
     # the one way of every entry
@@ -203,18 +203,22 @@ class DecisionLog:
         """Begin a segment where the last is full. Under the lock."""
         if self._journal.position[1] - self._opened + coming <= self.segment_bytes:
             return
+        closed = self._journal.position[1]
         self._journal.rotate()
-        self._begin()
+        self._begin(closed)
         if self.keep is not None:
             self._journal.drop(before=self._journal.position[0] - self.keep + 1)
         self._compress_closed()
 
-    def _begin(self) -> None:
-        """Write what each segment begins with."""
-        self._journal.write(pack([_entries.HEAD, _entries.LAYOUT, versions()]))
+    def _begin(self, closed: int | None = None) -> None:
+        """Write what each segment begins with; closed: bytes of the one before."""
+        self._write_head(closed)
         if self._opening is not None:
             self._journal.write(self._opening())
         self._opened = self._journal.position[1]
+
+    def _write_head(self, closed: int | None = None) -> None:
+        self._journal.write(pack([_entries.HEAD, _entries.LAYOUT, versions(), closed]))
 
     def _compress_closed(self) -> None:
         """Compress closed segments in the background, where no one is at it."""

@@ -97,9 +97,20 @@ class DecisionReader:
                 raise JournalError(f"an entry of the log {self.path} cannot be read: {error}") from None
             if not is_entry(entry):
                 raise JournalError(f"{self.path} is no decision log: an entry of it is {entry!r:.80}")
-            if entry[0] == HEAD and entry[1] > LAYOUT:
-                raise JournalError(f"the log {self.path} has layout {entry[1]}, newer than {LAYOUT}, the newest read")
+            if entry[0] == HEAD:
+                self._check_head(entry)
             yield entry
+
+    def _check_head(self, entry: list[Any]) -> None:
+        """Check the layout, and that the segment before is as long as it was when it was closed."""
+        if entry[1] > LAYOUT:
+            raise JournalError(f"the log {self.path} has layout {entry[1]}, newer than {LAYOUT}, the newest read")
+        closed, before = entry[3] if len(entry) > 3 else None, self._segments.before
+        if closed is not None and before is not None and closed != before:
+            raise JournalError(
+                f"a segment of the log {self.path} is cut short: it was closed with {closed} bytes and has {before}; "
+                "restore the file"
+            )
 
     def __iter__(self) -> Iterator[LoggedDecision | LoggedReward | LoggedCall]:
         """Decisions, rewards and calls, in the order in which they were logged; what a call decided comes after it."""
@@ -189,10 +200,12 @@ def call_of(fields: list[Any]) -> LoggedCall:
     """
     try:
         method, arguments, named, decisions, *rest = fields
-        call = LoggedCall(method, list(arguments), dict(named), [id_of(id) for id in decisions], *rest[:3])
+        call = LoggedCall(method, list(arguments), dict(named), [id_of(id) for id in decisions], *rest[:4])
         decided = isinstance(call.decided, list) and all(isinstance(each, list) for each in call.decided)
         if not decided or not isinstance(call.record, dict | None) or not all(isinstance(name, str) for name in named):
             raise TypeError("what it decided is no list of fields, or its record or a name is none")
+        if not isinstance(call.error, str):
+            raise TypeError("what it was refused by is no name")
         return call
     except (TypeError, ValueError) as error:
         raise JournalError(f"an entry of this log is no call: {error}") from None
@@ -225,7 +238,7 @@ def _with_offers(call: LoggedCall) -> Iterator[list[Any]]:
 
 def _rewards_of(call: LoggedCall) -> Iterator[LoggedReward]:
     """What an update says that decisions earned."""
-    if call.method != "update" or not call.decisions:
+    if call.method != "update" or not call.decisions or call.error:
         return
     told = dict(zip(("arm", "reward", "weight", "context", "at"), call.arguments, strict=False)) | call.named
     try:

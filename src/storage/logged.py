@@ -12,10 +12,11 @@ from pydantic import BaseModel
 
 from ..bandits import Decision
 from ..bandits.checkpoint import config_of
-from ._entries import CALL, CHECKPOINT, DECISION, DecisionId, fields_of, ids_of, record_of
+from ._entries import CALL, CHECKPOINT, DECISION, DecisionId, LoggedCall, fields_of, ids_of, record_of
 from ._packing import pack, unpack
 from .decision_log import DecisionLog
-from .errors import StoreError
+from .decision_reader import call_of
+from .errors import JournalError, StoreError
 
 CHANGES = frozenset(
     (
@@ -25,6 +26,9 @@ CHANGES = frozenset(
         *("open", "close", "override", "lift", "use_rules", "roll_back", "observe", "release", "tick"),
     )
 )
+
+
+_TELLS = frozenset(("update", "refund"))  # calls that may name a decision
 
 
 class Ranker(Protocol):
@@ -111,13 +115,15 @@ class Logged:
         return partial(self._do, name) if name in CHANGES else value
 
     def _do(self, method: str, *arguments: Any, **named: Any) -> Any:
-        """Change the ranker and write it down. What the ranker refuses leaves no trace.
+        """Change the ranker and write it down; a call that the ranker refuses, too: it may have moved the time on.
 
         What is done is what can be read back from the log, so that deciding again cannot differ.
         """
         if method == "refund":  # the one whose first argument is a decision
             arguments, named = (), dict(zip(("decision", "arms"), arguments, strict=False)) | named
-        decisions = ids_of(named.pop("decision", None))
+        decisions = ids_of(named.pop("decision", None)) if method in _TELLS else []
+        if self._takes_decision and len(decisions) > 1:
+            raise ValueError("this ranker settles one decision an update; call `update` once for each")
         arguments, named = tuple(map(_kept, arguments)), {name: _kept(value) for name, value in named.items()}
         if method == "update" and len(decisions) > 1:
             check_events(arguments[0] if arguments else named.get("arm"), decisions)
@@ -128,7 +134,10 @@ class Logged:
                 arguments, named = unpack(packed)
             try:
                 answer = call(self.ranker, self._takes_decision, method, arguments, named, decisions)
-            except Exception:
+            except Exception as error:
+                if packed is not None:
+                    refused = [CALL, method, arguments, named, decisions, [], None, None, type(error).__name__]
+                    self._logged(lambda: self._log._journal.write(pack(refused)))
                 raise
             except BaseException as error:  # an interruption: the ranker may be ahead of its log
                 self._log._journal.refuse(error)
@@ -195,11 +204,25 @@ def takes_decision(ranker: Any) -> bool:
     return update is not None and "decision" in inspect.signature(update).parameters
 
 
+def logged_call(fields: list[Any]) -> LoggedCall:
+    """Make the record of a call, one that may be done again.
+
+    Raises
+    ------
+    JournalError
+        For fields that are none, and for a method that nobody logs.
+    """
+    done = call_of(fields)
+    if done.method not in CHANGES:
+        raise JournalError(f"a call of this log is of {done.method!r:.80}, which is nothing that is logged")
+    return done
+
+
 def call(
     ranker: Any, takes: bool, method: str, arguments: Sequence[Any], named: dict[str, Any], decisions: list[DecisionId]
 ) -> Any:
     """Do what was asked for."""
-    if len(decisions) == 1 and (method == "refund" or (takes and method == "update")):
+    if len(decisions) == 1 and (method == "refund" or takes):
         named = named | {"decision": decisions[0]}
     return getattr(ranker, method)(*arguments, **named)
 

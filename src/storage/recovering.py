@@ -6,9 +6,9 @@ from typing import Any
 
 from ..bandits import Bandit
 from ._entries import CALL, CHECKPOINT
-from .decision_reader import DecisionReader, call_of
+from .decision_reader import DecisionReader
 from .errors import JournalError
-from .logged import CHANGES, Ranker, call, takes_decision
+from .logged import Ranker, call, logged_call, takes_decision
 
 
 def recover(path: str | os.PathLike[str], *, load: Callable[[bytes], Ranker] = Bandit.from_bytes) -> Any:
@@ -52,15 +52,12 @@ def recover(path: str | os.PathLike[str], *, load: Callable[[bytes], Ranker] = B
             ranker = load(fields[1])
             takes = takes_decision(ranker)
         elif kind == CALL and ranker is not None:
-            done = call_of(fields)
-            if done.method not in CHANGES:
-                raise JournalError(
-                    f"a call of {reader.path} is of {done.method!r:.80}, which is nothing that is logged"
-                )
+            done = logged_call(fields)
             try:
                 call(ranker, takes, done.method, done.arguments, done.named, done.decisions)
-            except (AttributeError, KeyError, TypeError, ValueError) as error:
-                raise JournalError(f"a call of {reader.path} cannot be done again: {error}") from error
+            except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
+                if not done.error:
+                    raise JournalError(f"a call of {reader.path} cannot be done again: {error}") from error
     if ranker is None:
         raise JournalError(f"the log {reader.path} has no checkpoint to recover from; only a `Logged` writes one")
     getattr(ranker, "bandit", ranker).reopen()

@@ -9,9 +9,9 @@ from ..bandits import Bandit
 from ._entries import CALL, CHECKPOINT, DECISION_FIELDS, HEAD, DecisionId
 from ._packing import pack, unpack
 from .decision_log import versions
-from .decision_reader import DecisionReader, call_of
+from .decision_reader import DecisionReader
 from .errors import JournalError
-from .logged import CHANGES, Ranker, answered, call, takes_decision
+from .logged import Ranker, answered, call, logged_call, takes_decision
 
 Progress = Callable[[Iterable[Any]], Iterable[Any]]
 
@@ -152,15 +152,17 @@ class _Again:
         self.checkpoints += 1
 
     def _take_call(self, fields: list[Any]) -> None:
-        logged = call_of(fields)
-        if logged.method not in CHANGES:
-            raise JournalError(f"a call of this log is of {logged.method!r:.80}, which is nothing that is logged")
+        logged = logged_call(fields)
         self.calls += 1
         ids = logged.decisions
         try:
             answer = call(self.ranker, self._takes, logged.method, logged.arguments, logged.named, ids)
-        except Exception as error:  # it was none when it was logged
-            self._differ(logged.method, None, "error", None, error)
+        except Exception as error:
+            if type(error).__name__ != logged.error:
+                self._differ(logged.method, None, "error", logged.error or None, error)
+            return
+        if logged.error:
+            self._differ(logged.method, None, "error", logged.error, None)
             return
         policy, rules = "", ""
         if logged.decided:  # these name what was in force, and are not decided again

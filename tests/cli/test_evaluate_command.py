@@ -216,6 +216,29 @@ def test_a_decision_log_that_tells_nothing(capsys, tmp_path):
     assert (code, "--context-column is for logs in CSV" in error) == (1, True)
 
 
+def test_propensities_that_are_false_are_no_answer(capsys, log, tmp_path):
+    """Said to be uniform, as the policy is: all weights are one, and nothing else would tell."""
+    rows = [(*line.split(",")[:2], 1 / 3) for line in log.read_text().split()[1:]]
+    code, out, _ = run(capsys, write(tmp_path / "false.csv", rows), "--policy", "uniform")
+    assert code == 1
+    assert "NO ANSWER for uniform: arm 'a' was chosen in 1" in out
+    assert "times as often as the propensities say: they are not true." in out
+    assert run(capsys, log, "--policy", "uniform")[0] == 0
+
+
+def test_arms_that_came_and_went_need_their_candidates(capsys, tmp_path):
+    with DecisionLog(tmp_path / "log") as log:
+        ranker = Logged(Bandit(Thompson(), ["a", "b"]), log)
+        for _ in range(30):
+            ranker.select(propensities=True)
+        ranker.add_arms(["c"])
+        for _ in range(30):
+            ranker.select(propensities=True)
+    code, _, error = run(capsys, tmp_path / "log", "--policy", "uniform")
+    assert code == 1
+    assert "30 decisions chose among all 2 arms that there were, and 3 arms are known from the log" in error
+
+
 @pytest.mark.parametrize(
     ("lines", "message"),
     [

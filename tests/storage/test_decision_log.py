@@ -309,6 +309,18 @@ def test_only_the_last_segment_may_be_torn(path):
         read(path)
 
 
+def test_a_closed_segment_cut_between_frames_is_noticed(path):
+    with DecisionLog(path, segment_bytes=2_000) as log:
+        ends = []
+        for n in range(30):
+            log.append(decision(n))
+            ends.append(log._journal.position)
+    content, end = (path / "1.journal").read_bytes(), [place for segment, place in ends if segment == 1][-2]
+    (path / "1.journal").write_bytes(content[:end])
+    with pytest.raises(JournalError, match=f"was closed with {len(content)} bytes and has {end}; restore the file"):
+        read(path)
+
+
 @pytest.mark.parametrize("compress", [False, True])
 def test_segments_are_closed_when_full_and_read_in_order(path, compress):
     """Each begins with its head, so that older ones may go; compressed ones read the same."""
@@ -327,7 +339,9 @@ def test_segments_are_closed_when_full_and_read_in_order(path, compress):
         assert names == {"lock", f"{segments[-1]}.journal", *(f"{n}.journal.zst" for n in segments[:-1])}
     assert [each.decision_id[2] for each in read(path)] == list(range(100))
     heads = [entry for entry in DecisionReader(path).entries() if entry[0] == HEAD]
-    assert heads == [[HEAD, 1, versions()]] * len(segments)
+    closed = [None, *(len(DecisionReader(path)._segments.content(number)) for number in segments[:-1])]
+    assert heads[: len(segments)] == [[HEAD, 1, versions(), size] for size in closed]
+    assert len(heads) == len(segments) + compress  # one for each opening
 
 
 def test_as_many_segments_are_kept_as_wanted(path):

@@ -63,12 +63,11 @@ def altered(path, change):
 
 
 def test_its_face_is_the_rankers(path):
-    """Refused calls leave no trace; reading is not logged; what is offered may be any iterable."""
+    """Reading is not logged; what is offered may be any iterable; a refused call is logged as refused."""
     with DecisionLog(path) as log:
         ranker = Logged(bandit(replica="eu"), log, policy="v7")
         assert repr(ranker).startswith("Logged(Bandit(")
         assert (len(ranker), ranker.arms, ranker.replica) == (4, ["a", "b", "c", "d"], "eu")
-        before = log._journal.position
         with pytest.raises(UnknownArmError, match="'x'"):
             ranker.select(["a", "x"])
         with pytest.raises(ValueError, match="reward"):
@@ -79,6 +78,9 @@ def test_its_face_is_the_rankers(path):
             ranker.select(where="here")
         with pytest.raises(AttributeError, match="rank"):
             ranker.rank()
+        with pytest.raises(TypeError, match="decision"):
+            ranker.correct("a", 1.0, decision=("eu", 0, 0))
+        before = log._journal.position
         ranker.mean(), ranker.propensities(), ranker.scores()
         assert log._journal.position == before
         ranker.select(iter(["a", "b"]))
@@ -90,8 +92,11 @@ def test_its_face_is_the_rankers(path):
     assert (by_rows.n_candidates, by_rows.candidates_hash) == (3, None)
     assert [each.candidates for each in many] == [("a", "b"), ("c",)]
     assert many[0].candidates_hash == first.candidates_hash
+    refused = [each.error for each in DecisionReader(path) if isinstance(each, LoggedCall) and each.error]
+    assert refused == ["UnknownArmError", "ValueError", "TypeError", "TypeError"]
     found = verify(path)
-    assert (found.decisions, found.plans, found.calls, found.difference) == (4, 0, 4, None)
+    assert (found.decisions, found.plans, found.calls, found.difference) == (4, 0, 8, None)
+    assert recover(path).updates == 2
 
 
 def test_what_decisions_earned_is_in_the_columns(path):
@@ -120,6 +125,8 @@ def test_a_bandit_under_constraints_is_told_its_decision(path):
                 ranker.update(decision.arms, [1.0, 0.0][: len(decision.arms)], decision=decision)
             else:
                 assert sum(ranker.refund(decision, arms=decision.arms[:1]).values()) == len(decision.arms[:1])
+        with pytest.raises(ValueError, match="settles one decision an update"):
+            ranker.update(["a", "b"], [1.0, 0.0], decision=[decision, decision])
         ranker.describe(["a"], language="de")
         ranker.block(["b"])
     found = verify(path, load=Constrained.from_bytes)
@@ -223,6 +230,9 @@ def test_other_differences_are_named(path):
     def no_method(entries):
         the_calls(entries, "update")[2][1] = "__init_subclass__"
 
+    def said_to_be_refused(entries):
+        the_calls(entries, "update")[2].append("ValueError")
+
     found = {change.__name__: verify(altered_once(path, change)).difference for change in (answer, fewer, lost)}
     assert [(name, each.field, each.call) for name, each in found.items()] == [
         ("answer", "answer", 11),
@@ -232,6 +242,8 @@ def test_other_differences_are_named(path):
     difference = verify(altered_once(path, refused)).difference
     assert (difference.field, difference.method) == ("error", "update")
     assert isinstance(difference.decided, UnknownArmError)
+    difference = verify(altered_once(path, said_to_be_refused)).difference
+    assert (difference.field, difference.logged, difference.decided) == ("error", "ValueError", None)
     with pytest.raises(JournalError, match="__init_subclass__"):
         verify(altered_once(path, no_method))
 

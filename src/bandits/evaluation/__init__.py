@@ -1,6 +1,6 @@
 """Was it better? The value of a policy, read from the log of another."""
 
-from .diagnostics import Overlap, Support, overlap, support
+from .diagnostics import Overlap, Support, implausible, overlap, support
 from .doubly_robust import dr, dr_os, sndr, switch_dr
 from .estimate import Estimate, effective_sample_size, summarise
 from .estimators import dm, ips, snips
@@ -37,6 +37,7 @@ __all__ = [
     "exposure_gini",
     "hit_rate",
     "iips",
+    "implausible",
     "ips",
     "ndcg",
     "overlap",

@@ -6,14 +6,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .._inputs import checked_int
 from ._checks import (
+    checked_actions,
     checked_column,
     checked_limit,
     checked_propensities,
     checked_target,
     checked_target_propensities,
 )
-from .estimate import effective_sample_size, refusal
+from .estimate import FAR, SLACK, effective_sample_size, refusal
 
 LEVELS = (0.5, 0.9, 0.99, 0.999)
 
@@ -205,4 +207,47 @@ def support(logging: ArrayLike, target: ArrayLike, clip: float = 50.0) -> Suppor
         rows_unsupported=float((missing.sum(axis=1) > 0.0).mean()),
         expected_size=len(pi) * reach**2 / float(squares.mean()) if reach > 0.0 else 0.0,
         arms=np.flatnonzero(missing.sum(axis=0) > 0.0).tolist(),
+    )
+
+
+def implausible(action: ArrayLike, propensities: ArrayLike, n_arms: int, *, least: int = 30) -> str | None:
+    """Say why the propensities cannot be those of the policy that logged, in a sentence; None where they may be.
+
+    Of an arm a that every row offered, the mean of `[A = a] / mu(a)` is one, but for chance. A mean 5 standard errors
+    above one refutes them. Means below one refute nothing: they are what rare, small propensities look like.
+
+    Parameters
+    ----------
+    action, propensities
+        Row of the chosen arm, in [0, K), and the probability with which it was chosen, `[n]` each.
+    n_arms
+        K; all arms were offered to all rows.
+    least
+        Rows of an arm that are needed to judge by.
+
+    Raises
+    ------
+    ValueError
+        As `ips`.
+
+    Examples
+    --------
+    Two arms, said to be chosen with 1/2 each; one of them was, three times in four:
+
+    >>> from seedbed.bandits.evaluation import implausible
+    >>> implausible([0, 0, 0, 1] * 100, [0.5] * 400, 2)
+    'arm 0 was chosen in 300 of 400 rows, 1.5 +- 0.043 times as often as the propensities say: they are not true'
+    """
+    size = np.asarray(propensities).size
+    mu, rows = checked_propensities(propensities, size), checked_actions(action, size, checked_int(n_arms, "n_arms", 1))
+    n, counts = mu.size, np.bincount(rows, minlength=n_arms)
+    means = np.bincount(rows, 1.0 / mu, n_arms) / n
+    errors = np.sqrt(np.maximum(np.bincount(rows, mu**-2.0, n_arms) / n - means**2, 0.0) / n)
+    far = np.where((counts >= least) & (errors > 0.0), (means - 1.0) / np.where(errors > 0.0, errors, 1.0), 0.0)
+    worst = int(far.argmax())
+    if far[worst] <= FAR or means[worst] <= 1.0 + SLACK:
+        return None
+    return (
+        f"arm {worst} was chosen in {counts[worst]} of {n} rows, {means[worst]:.3g} +- {errors[worst]:.2g} times as "
+        "often as the propensities say: they are not true"
     )

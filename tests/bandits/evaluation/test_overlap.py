@@ -86,3 +86,28 @@ def test_effective_sample_size():
     assert evaluation.effective_sample_size([1e300, 1e300]) == 2.0
     assert evaluation.effective_sample_size([1e-300, 1e-300, 0.0]) == 2.0
     assert evaluation.effective_sample_size([]) == 0.0
+
+
+@pytest.mark.parametrize("skew", [0.0, 1.0, 3.0])
+def test_true_propensities_are_plausible(skew):
+    """400 logs of a policy a row, up to very skewed ones: z above 5 has a chance of some 1e-4 in all."""
+    rng = np.random.default_rng(3)
+    for _ in range(400):
+        logits = rng.normal(size=(300, 4)) * skew
+        chances = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+        action = (chances.cumsum(axis=1) < rng.random(300)[:, None]).sum(axis=1).clip(max=3)
+        assert evaluation.implausible(action, chances[np.arange(300), action], 4) is None
+
+
+def test_false_propensities_are_not():
+    rng = np.random.default_rng(4)
+    action = rng.choice(3, 2_000, p=[0.5, 0.3, 0.2])
+    said = evaluation.implausible(action, np.full(2_000, 1 / 3), 3)
+    assert said.startswith(f"arm 0 was chosen in {(action == 0).sum()} of 2000 rows, 1.")
+    assert evaluation.implausible(action, np.array([0.5, 0.3, 0.2])[action], 3) is None
+    assert evaluation.implausible(action[:20], np.full(20, 0.01), 3) is None  # too few to judge by
+    for bad, message in ((np.zeros(2_000), "propensities"), (np.full(1_999, 0.5), "action must have shape")):
+        with pytest.raises(ValueError, match=message):
+            evaluation.implausible(action, bad, 3)
+    with pytest.raises(ValueError, match=r"action\[.*is not in \[0, 2\)"):
+        evaluation.implausible(action, np.full(2_000, 0.5), 2)
