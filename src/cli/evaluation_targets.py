@@ -44,7 +44,12 @@ def read_target(text: str, log: EvaluationLog) -> Target:
         try:
             return _of_bandit(name, Bandit.from_bytes(content), log)
         except CheckpointError as error:
-            raise ValueError(f"--policy {path}: {error}") from None
+            hint = (
+                "; of a bandit under constraints save `ranker.bandit.to_bytes()`"
+                if "'constrained'" in str(error)
+                else ""
+            )
+            raise ValueError(f"--policy {path}: {error}{hint}") from None
     return _of_table(name, CsvTable(Path(path)), condition, log)
 
 
@@ -111,6 +116,11 @@ def _fixed(name: str, rows: dict[ArmId, list[float]], log: EvaluationLog) -> Tar
     check_size(log, len(arms))
     if log.offers is None:
         return Target(name, np.broadcast_to(chances / chances.sum(), (log.action.size, len(arms))).copy(), arms)
+    if chances[n_own:].sum() > 1e-6:
+        raise ValueError(
+            f"--policy {name}: {chances[n_own:].sum():.2%} of its probability is on items that the log never offered, "
+            f"such as {arms[n_own]!r}; check the ids"
+        )
     offered = _uniform(log) > 0.0
     spread = np.where(offered, chances[:n_own], 0.0)
     sums = spread.sum(axis=1)

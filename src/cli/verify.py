@@ -63,13 +63,14 @@ def run(options: argparse.Namespace) -> int:
     said = (
         f"{found.decisions:,} decisions, {found.plans:,} plans, {found.calls:,} calls, {found.checkpoints} checkpoints"
     )
-    if found.torn:
-        console.print(f"{found.torn} bytes at the end were torn by a crash, or are still being written: left out")
+    left_out = ""
     if found.apart:
-        console.print(f"{found.apart:,} entries were logged without the state to decide them again: left out")
+        left_out += f"; left out: {found.apart:,} entries logged without the state to decide them again"
+    if found.torn:
+        left_out += f"; left out: {found.torn:,} bytes at the end, torn by a crash or still being written"
     if found.difference is not None:
         console.print(f"DIFFERENT: {found.difference}", markup=False)
-        console.print(f"up to there all agreed: {said}")
+        console.print(f"up to there all agreed: {said}{left_out}")
         return 1
-    console.print(f"all agree, bit by bit: {said}")
+    console.print(f"all agree, bit by bit: {said}{left_out}")
     return 0

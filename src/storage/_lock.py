@@ -50,7 +50,8 @@ def locked(path: Path, timeout: float) -> Iterator[None]:
     try:
         while not _try_lock(file):
             if time.monotonic() >= deadline:
-                raise TimeoutError(f"another writer has held {path} for {timeout} s")
+                waited = f" for {timeout} s" if timeout else ": it is open in this process or in another"
+                raise TimeoutError(f"another writer has held {path}{waited}")
             time.sleep(_PAUSE)
         try:
             yield

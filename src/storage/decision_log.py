@@ -189,7 +189,12 @@ class DecisionLog:
             if self._compressing is not None:
                 self._compressing.join()
                 self._compress_all(self._journal.position[0])
-            self._journal.close()
+            try:
+                if self._journal.is_open:
+                    self._journal.sync()
+                    self._write_head()  # vouches for all before it: what is damaged later is not taken for torn
+            finally:
+                self._journal.close()
 
     # the one way of every entry
 

@@ -237,9 +237,10 @@ def _with_offers(call: LoggedCall) -> Iterator[list[Any]]:
 
 
 def _rewards_of(call: LoggedCall) -> Iterator[LoggedReward]:
-    """What an update says that decisions earned."""
-    if call.method != "update" or not call.decisions or call.error:
+    """What an update says that decisions earned, or a correction that they did not."""
+    if call.method not in ("update", "correct") or not call.decisions or call.error:
         return
+    sign = 1.0 if call.method == "update" else -1.0
     told = dict(zip(("arm", "reward", "weight", "context", "at"), call.arguments, strict=False)) | call.named
     try:
         arms = checked_ids(told["arm"] if isinstance(told["arm"], list | np.ndarray) else [told["arm"]], "arm")
@@ -250,7 +251,7 @@ def _rewards_of(call: LoggedCall) -> Iterator[LoggedReward]:
         raise JournalError(f"an update of this log tells no rewards: {error}") from None
     decisions = call.decisions * len(arms) if len(call.decisions) == 1 else call.decisions
     for id, arm, reward, time in zip(decisions, arms, rewards, times, strict=False):
-        yield LoggedReward(id, arm, reward, time)
+        yield LoggedReward(id, arm, sign * reward, time)
 
 
 def _rows(decision: LoggedDecision, per: str) -> Iterator[tuple[tuple[DecisionId, ArmId | None], dict[str, Any]]]:

@@ -147,6 +147,10 @@ class Journal:
         if self.fsync == "always":
             self._sync(position)
 
+    def sync(self) -> None:
+        """Force what there is to disk, whatever `fsync` says: from then on what is missing of it is damage."""
+        self._sync(self._end)
+
     def rotate(self) -> int:
         """Force what there is to disk and start a new segment; return its number."""
         with self._alone():
@@ -188,6 +192,11 @@ class Journal:
             For a segment that is missing or damaged.
         """
         return self._files.read(first, self.name)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it takes events: it has neither failed nor been closed."""
+        return self._failure is None
 
     def check(self) -> None:
         """Refuse to go on after a failure."""

@@ -3,19 +3,22 @@
 import inspect
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Sequence, Sized
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from hashlib import blake2b
+from math import inf
 from typing import Any, Protocol
 
+import numpy as np
 from pydantic import BaseModel
 
-from ..bandits import Decision
+from ..bandits import Bandit, CheckpointError, Decision
+from ..bandits._inputs import LATENESS
 from ..bandits.checkpoint import config_of
-from ._entries import CALL, CHECKPOINT, DECISION, DecisionId, LoggedCall, fields_of, ids_of, record_of
+from ._entries import CALL, CHECKPOINT, DECISION, DecisionId, LoggedCall, fields_of, id_of, ids_of, record_of
 from ._packing import pack, unpack
 from .decision_log import DecisionLog
-from .decision_reader import call_of
+from .decision_reader import DecisionReader, call_of
 from .errors import JournalError, StoreError
 
 CHANGES = frozenset(
@@ -28,7 +31,7 @@ CHANGES = frozenset(
 )
 
 
-_TELLS = frozenset(("update", "refund"))  # calls that may name a decision
+_TELLS = frozenset(("update", "correct", "refund"))  # calls that may name a decision
 
 
 class Ranker(Protocol):
@@ -45,8 +48,9 @@ class Logged:
     arguments and answers, one after the other under one lock, beside a checkpoint at the start and in each new segment:
     `verify` decides all of it again. Changes must all go through this object.
 
-    `update` takes `decision`, the decision (or its id) that the events belong to, or a list of one an event, of any
-    ranker: so the log knows what each decision earned.
+    `update` and `correct` take `decision`, the decision (or its id) that the events belong to, or a list of one an
+    event, of any ranker: so the log knows what each decision earned. Threads may each read a clock of their own for
+    `now`: one that is up to 5 s behind the latest counts as the latest.
 
     Parameters
     ----------
@@ -93,10 +97,14 @@ class Logged:
         self._log = log
         self._strict = strict
         self._takes_decision = takes_decision(ranker)
+        self._now = -inf
         self._lock = threading.RLock()
+        if not isinstance(log, DecisionLog):
+            raise ValueError(f"log = {log!r:.80} is not a DecisionLog; pass DecisionLog(path)")
         with self._lock, log._lock:
             if log._opening is not None:
                 raise ValueError(f"{log!r} is the log of another ranker; give each its own")
+            check_lives(ranker, log)
             blob = ranker.to_bytes()
             self.policy = digest_of(blob) if policy is None else policy
             log._write(pack([CHECKPOINT, True, blob]))
@@ -121,15 +129,20 @@ class Logged:
         """
         if method == "refund":  # the one whose first argument is a decision
             arguments, named = (), dict(zip(("decision", "arms"), arguments, strict=False)) | named
-        decisions = ids_of(named.pop("decision", None)) if method in _TELLS else []
+        given = named.pop("decision", None) if method in _TELLS else None
+        decisions = ids_of(given)
         if self._takes_decision and len(decisions) > 1:
             raise ValueError("this ranker settles one decision an update; call `update` once for each")
         arguments, named = tuple(map(_kept, arguments)), {name: _kept(value) for name, value in named.items()}
-        if method == "update" and len(decisions) > 1:
-            check_events(arguments[0] if arguments else named.get("arm"), decisions)
-        packed = _packed(arguments, named)
+        if method != "refund" and decisions:
+            check_events(arguments[0] if arguments else named.get("arm"), decisions, given)
         with self._lock, self._log._lock:
             self._logged(self._log._roll_if_full)
+            if isinstance(now := named.get("now"), int | float):
+                if now < self._now <= now + LATENESS:
+                    named["now"] = self._now
+                self._now = max(self._now, now)
+            packed = _packed(arguments, named)
             if packed is not None:
                 arguments, named = unpack(packed)
             try:
@@ -173,19 +186,22 @@ def _kept(value: Any) -> Any:
     return list(value) if isinstance(value, Iterator) else value
 
 
-def check_events(arms: Any, decisions: list[DecisionId]) -> None:
-    """Check that a list of decisions has one for each event.
+def check_events(arms: Any, decisions: list[DecisionId], given: Any) -> None:
+    """Check that a list of decisions has one for each event, and that decisions are of the arms that they are told of.
 
     Raises
     ------
     ValueError
-        For more or fewer, of which some reward would be of none.
+        Where some reward would be of no decision.
     """
-    events = len(arms) if isinstance(arms, Sized) and not isinstance(arms, str) else 1
-    if events != len(decisions):
+    events: list[Any] = list(arms) if isinstance(arms, list | tuple | np.ndarray) else [arms]
+    if len(decisions) not in (1, len(events)):
         raise ValueError(
-            f"decision has {len(decisions)} entries for {events} events; give one an event, or one for all"
+            f"decision has {len(decisions)} entries for {len(events)} events; give one an event, or one for all"
         )
+    for arm, decision in zip(events, given if isinstance(given, list) else [given] * len(events), strict=False):
+        if isinstance(decision, Decision) and arm not in decision.arms:
+            raise ValueError(f"arm {arm!r} is not among the arms of its decision, {decision.arms!r:.80}")
 
 
 def _packed(arguments: Sequence[Any], named: dict[str, Any]) -> bytes | None:
@@ -202,6 +218,42 @@ def takes_decision(ranker: Any) -> bool:
     """Whether the ranker's own `update` asks for the decision."""
     update = getattr(ranker, "update", None)
     return update is not None and "decision" in inspect.signature(update).parameters
+
+
+def check_lives(ranker: Any, log: DecisionLog) -> None:
+    """Refuse a ranker whose decisions would bear ids that are in its log already.
+
+    Raises
+    ------
+    ValueError
+        For one that goes on where the last in the log began.
+    """
+    bandit, last = getattr(ranker, "bandit", ranker), None
+    for kind, *fields in DecisionReader(log._journal.path).entries(since_checkpoint=True):
+        if kind == CALL and fields[4]:
+            last = id_of(fields[4][-1][0])
+    if last is None or not isinstance(bandit, Bandit):
+        return
+    replica, epoch, n = last
+    if bandit.replica == replica and (bandit.epoch, int(bandit._counter[0])) <= (epoch, n):
+        raise ValueError(
+            f"this log holds decisions of replica {replica!r}, epoch {epoch} up to {n}, which would be made again; go "
+            "on with `recover`, under another replica, or in another folder"
+        )
+
+
+def loaded(load: Callable[[bytes], Ranker], blob: bytes) -> Ranker:
+    """Make the ranker of a checkpoint.
+
+    Raises
+    ------
+    CheckpointError
+        For one that `load` cannot read; with what to pass.
+    """
+    try:
+        return load(blob)
+    except CheckpointError as error:
+        raise CheckpointError(f"{error}; pass load=..., such as load=Constrained.from_bytes, for its kind") from None
 
 
 def logged_call(fields: list[Any]) -> LoggedCall:
@@ -222,7 +274,7 @@ def call(
     ranker: Any, takes: bool, method: str, arguments: Sequence[Any], named: dict[str, Any], decisions: list[DecisionId]
 ) -> Any:
     """Do what was asked for."""
-    if len(decisions) == 1 and (method == "refund" or takes):
+    if len(decisions) == 1 and (method == "refund" or (takes and method == "update")):
         named = named | {"decision": decisions[0]}
     return getattr(ranker, method)(*arguments, **named)
 

@@ -8,7 +8,7 @@ from ..bandits import Bandit
 from ._entries import CALL, CHECKPOINT
 from .decision_reader import DecisionReader
 from .errors import JournalError
-from .logged import Ranker, call, logged_call, takes_decision
+from .logged import Ranker, call, loaded, logged_call, takes_decision
 
 
 def recover(path: str | os.PathLike[str], *, load: Callable[[bytes], Ranker] = Bandit.from_bytes) -> Any:
@@ -49,7 +49,7 @@ def recover(path: str | os.PathLike[str], *, load: Callable[[bytes], Ranker] = B
     takes = False
     for kind, *fields in reader.entries(since_checkpoint=True):
         if kind == CHECKPOINT:
-            ranker = load(fields[1])
+            ranker = loaded(load, fields[1])
             takes = takes_decision(ranker)
         elif kind == CALL and ranker is not None:
             done = logged_call(fields)

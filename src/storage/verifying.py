@@ -11,7 +11,7 @@ from ._packing import pack, unpack
 from .decision_log import versions
 from .decision_reader import DecisionReader
 from .errors import JournalError
-from .logged import Ranker, answered, call, logged_call, takes_decision
+from .logged import Ranker, answered, call, loaded, logged_call, takes_decision
 
 Progress = Callable[[Iterable[Any]], Iterable[Any]]
 
@@ -144,7 +144,7 @@ class _Again:
         if self._given and self.calls == 0:  # the one that was given stands for the first
             self._given = False
         elif begins or self.ranker is None:
-            self.ranker = self._load(blob)
+            self.ranker = loaded(self._load, blob)
             self._takes = takes_decision(self.ranker)
         elif (state := self.ranker.to_bytes()) != blob:
             self._differ("checkpoint", None, "state", f"{len(blob)} bytes", f"{len(state)} other bytes")

@@ -9,6 +9,7 @@ from threadpoolctl import threadpool_limits
 
 from seedbed.bandits import Bandit, LinThompson, Thompson, evaluation
 from seedbed.cli import main
+from seedbed.constraints import Constrained
 from seedbed.storage import DecisionLog, Logged
 
 DATA = Path(__file__).parents[2] / "examples" / "data"
@@ -175,6 +176,13 @@ def test_a_decision_log(capsys, tmp_path, numbers):
     assert numbers()[0]["ips"]["value"] == pytest.approx(sum(expected) / n, rel=1e-9)
     assert code == 0
     assert run(capsys, tmp_path / "log", "--policy", "uniform", "--min-ess", 20)[0] == 0
+    typo = write(tmp_path / "typo.csv", [("arm-1", 0.1), ("arm-l", 0.9)], "item,probability")
+    code, _, error = run(capsys, tmp_path / "log", "--policy", typo)
+    assert code == 1
+    assert "90.00% of its probability is on items that the log never offered, such as 'arm-l'; check the ids" in error
+    (tmp_path / "state").write_bytes(Constrained(target).to_bytes())
+    code, _, error = run(capsys, tmp_path / "log", "--policy", tmp_path / "state")
+    assert (code, "save `ranker.bandit.to_bytes()`" in error) == (1, True)
 
 
 def test_a_decision_log_with_contexts(capsys, tmp_path, numbers):

@@ -341,7 +341,7 @@ def test_segments_are_closed_when_full_and_read_in_order(path, compress):
     heads = [entry for entry in DecisionReader(path).entries() if entry[0] == HEAD]
     closed = [None, *(len(DecisionReader(path)._segments.content(number)) for number in segments[:-1])]
     assert heads[: len(segments)] == [[HEAD, 1, versions(), size] for size in closed]
-    assert len(heads) == len(segments) + compress  # one for each opening
+    assert len(heads) == len(segments) + 1 + 2 * compress  # one for each opening and closing
 
 
 def test_as_many_segments_are_kept_as_wanted(path):

@@ -79,7 +79,7 @@ def test_its_face_is_the_rankers(path):
         with pytest.raises(AttributeError, match="rank"):
             ranker.rank()
         with pytest.raises(TypeError, match="decision"):
-            ranker.correct("a", 1.0, decision=("eu", 0, 0))
+            ranker.expire(5.0, decision=("eu", 0, 0))
         before = log._journal.position
         ranker.mean(), ranker.propensities(), ranker.scores()
         assert log._journal.position == before
@@ -107,9 +107,19 @@ def test_what_decisions_earned_is_in_the_columns(path):
         ranker.update(one.arms, [1.0, 0.5], decision=one)
         ranker.update([one.arms[0], other.arms[0]], [0.25, 1.0], decision=[one, other.decision_id])
         ranker.update("a", 1.0)
+        ranker.correct(one.arms[1], 0.5, decision=one)
+        absent = next(arm for arm in ranker.arms if arm not in one.arms)
+        for arms, rewards, decisions, message in (
+            ([absent], [1.0], one, f"arm '{absent}' is not among the arms of its decision"),
+            ([one.arms[0], absent], [1.0, 1.0], [one, one], f"arm '{absent}' is not among"),
+            (one.arms, [1.0, 1.0], [one, one, one], "decision has 3 entries for 2 events"),
+            (one.arms[0], 1.0, [one, one], "decision has 2 entries for 1 events"),
+        ):
+            with pytest.raises(ValueError, match=message):
+                ranker.update(arms, rewards, decision=decisions)
     columns = DecisionReader(path).columns()
-    assert columns["reward"].tolist() == [1.25, 0.5, 1.0]
-    assert columns["rewards"].tolist() == [2, 1, 1]
+    assert columns["reward"].tolist() == [1.25, 0.0, 1.0]
+    assert columns["rewards"].tolist() == [2, 2, 1]
     assert columns["n_candidates"].tolist() == [4, 4, 4]
     assert verify(path).difference is None
 
@@ -135,8 +145,11 @@ def test_a_bandit_under_constraints_is_told_its_decision(path):
     assert [each.method for each in calls[:3]] == ["select", "refund", "select"]
     assert calls[1].decisions == [("0", 0, 0)]
     assert isinstance(calls[1].answer, dict)
-    with pytest.raises(CheckpointError, match="constrained"):
-        verify(path)
+    for read in (verify, recover):
+        with pytest.raises(
+            CheckpointError, match=r"'constrained', .*; pass load=..., such as load=Constrained.from_bytes"
+        ):
+            read(path)
 
 
 def test_a_ranker_that_asks_for_the_decision_gets_its_id(path):
@@ -149,7 +162,7 @@ def test_a_ranker_that_asks_for_the_decision_gets_its_id(path):
     with DecisionLog(path) as log:
         ranker = Logged(Asking(Thompson(), ["a", "b"]), log)
         decision = ranker.select()
-        ranker.update("a", 1.0, decision=decision)
+        ranker.update(decision.arms[0], 1.0, decision=decision)
         ranker.update("a", 1.0, decision=list(decision.decision_id))
         ranker.update("a", 1.0)
     assert ranker.told == (decision.decision_id, decision.decision_id, None)
@@ -305,14 +318,15 @@ def test_a_crash_tears_the_tail_and_a_later_life_goes_on(path):
     """The log of a ranker that was made again begins with its state; that of the dead one is verified up to its end."""
     write(path, 10)
     content = (path / "1.journal").read_bytes()
-    (path / "1.journal").write_bytes(content[:-30])
-    assert verify(path).torn > 0
+    (path / "1.journal").write_bytes(content[:-170])  # the closing head, and a part of the last call
+    torn = verify(path)
+    assert (torn.decisions, torn.calls, torn.torn > 0) == (10, 19, True)
     with DecisionLog(path) as log:
         ranker = Logged(bandit(replica="again"), log)
         for _ in range(5):
             ranker.select()
     found = verify(path)
-    assert (found.decisions, found.calls, found.checkpoints, found.difference) == (15, 25, 2, None)
+    assert (found.decisions, found.calls, found.checkpoints, found.difference) == (15, 24, 2, None)
 
 
 def test_a_checkpoint_of_ones_own(path):
@@ -356,6 +370,41 @@ def test_threads_write_one_order(path):
     assert (found.decisions, found.calls, found.difference) == (450, 950, None)
 
 
+def test_threads_may_read_a_clock_each(path):
+    """One that is a little behind counts as the latest, and is logged so; far behind is refused as ever."""
+    with DecisionLog(path) as log:
+        ranker = Logged(bandit(), log)
+        for now in (100.0, 97.0, 101.0, 96.0):
+            ranker.select(now=now)
+        with pytest.raises(ValueError, match="runs backwards"):
+            ranker.select(now=95.0)
+    assert [each.at for each in DecisionReader(path).decisions()] == [100.0, 100.0, 101.0, 101.0]
+    assert verify(path).difference is None
+
+
+def test_a_ranker_that_forgot_to_recover_is_refused(path):
+    """Its decisions would bear the ids of others."""
+    write(path, 5)
+    with DecisionLog(path) as log:
+        with pytest.raises(ValueError, match=r"holds decisions of replica '0', epoch 0 up to 4, .* `recover`"):
+            Logged(bandit(), log)
+        Logged(recover(path), log).select()
+    with DecisionLog(path) as log:
+        Logged(bandit(replica="other"), log)
+
+
+def test_what_is_closed_is_damaged_and_not_torn(path):
+    """The last frame vouches for all before it, whatever `fsync`."""
+    write(path, 5)
+    content = bytearray((path / "1.journal").read_bytes())
+    content[len(content) // 2] ^= 1
+    (path / "1.journal").write_bytes(content)
+    for read in (verify, recover, DecisionLog):
+        with pytest.raises(JournalError, match="is damaged at byte"):
+            read(path)
+    assert (path / "1.journal").read_bytes() == content
+
+
 def test_a_log_is_of_one_ranker(path):
     with DecisionLog(path) as log:
         Logged(bandit(), log)
@@ -363,6 +412,8 @@ def test_a_log_is_of_one_ranker(path):
             Logged(bandit(), log)
         with pytest.raises(ValueError, match="has no to_bytes"):
             Logged(object(), log)
+        with pytest.raises(ValueError, match=r"pass DecisionLog\(path\)"):
+            Logged(bandit(), str(path))
 
 
 def test_a_failing_disk(path, monkeypatch):
@@ -544,7 +595,7 @@ def test_entries_can_be_read_without_us(path):
         assert checksum == crc32(entry, crc32(struct.pack("<IQQ", length, on_disk, place), crc32(content[:32])))
         kinds.append(msgpack.unpackb(entry, strict_map_key=False)[0])
         place += 20 + length
-    assert kinds == [0, 1, *[2] * 7]
+    assert kinds == [0, 1, *[2] * 7, 0]
     assert unpack(pack([1])) == [1]
 
 
