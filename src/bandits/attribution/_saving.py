@@ -83,6 +83,8 @@ def load_attribution(cls: type[Attribution], blob: bytes) -> Any:
         attribution._use(sets, list(active))
     except ValueError as error:
         require(False, str(error))
+    except MemoryError:
+        require(False, "there is no memory here for the capacities of its configuration")
     attribution._now = take(values, "now", lambda v: v is None or _is_time(v), "a time")
     _load_counts(attribution, values)
     _load_touches(attribution, arrays)
