@@ -878,25 +878,25 @@ def _use_ledger(ledger: ExposureLedger, twin: ExposureLedger) -> None:
     """Show, reward, censor, settle or teach, in both."""
     config = ledger.config
     now = ledger._now if ledger._now is not None else 0.0
+    curve = DelayCurve.fit([1.0], horizon=config.horizon) if config.horizon >= 1.0 else _CURVE
     results = []
     for each in (ledger, twin):
         out: list[Any] = [each.pending, each.counts]
-        bandit = Bandit(Thompson(), arms=[arm for arm in ("a", 1)])
+        bandit = Bandit(Thompson(), arms=["a", 1])
         out.append(_raised(lambda e=each: e.show(1_000, ["a", 1], at=now + 1.0)))
         out.append(_raised(lambda e=each: e.reward(1_000, 1, 1.0, at=now + 2.0, event_id="y")))
         out.append(_raised(lambda e=each: e.reward(6, "a", 0.25, at=now, event_id="z")))
         out.append(_raised(lambda e=each: e.censor(None, ["a"], at=now + 3.0)))
-        curve = DelayCurve.fit([1.0], horizon=config.horizon) if config.horizon >= 1.0 else _CURVE
         out.append(_raised(lambda e=each: repr(e.effective(now + 1.0, curve))))
-        for time in (now + 1.0, now + 2.0 * config.horizon + 10.0):
+        for later in (now + 1.0, now + 2.0 * config.horizon + 10.0):
             if each._mode != "teach":
-                settled = _raised(lambda e=each, t=time: e.settle(t))
+                settled = _raised(lambda e=each, t=later: e.settle(t))
                 if settled is not None:
                     assert np.isfinite(settled.rewards).all()
                     assert len(settled.arms) == settled.rewards.size == settled.at.size
                 out.append(repr(settled))
             else:
-                out.append(_documented(lambda e=each, t=time, b=bandit: e.teach(b, t, curve)))
+                out.append(_documented(lambda e=each, t=later, b=bandit: e.teach(b, t, curve)))
         out += [each.pending, each.counts]
         results.append(out)
     assert repr(results[0]) == repr(results[1]), "twins do not do the same"

@@ -51,7 +51,8 @@ class Attribution:
     -----
     A host that restores a checkpoint delivers again what came since: touches, conversions, and calls of `settle`,
     `activate` and `deactivate`, in the order in which they first came and with the same `now`. Then the same credits
-    and corrections come out, under the same ids.
+    and corrections come out, under the same ids. Save where they went (a `Tally`) before this, or with it:
+    what is saved after it lacks what came out between.
 
     Examples
     --------

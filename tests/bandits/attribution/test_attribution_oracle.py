@@ -84,7 +84,8 @@ def test_as_the_oracle_over_long_histories():
             windows={"order": 30.0, "gift": 3.0}, lateness=10.0, channels=histories.CHANNELS,
             join=draw.choice(("user", "user_item")), touches=draw.choice((48, 300, 900)), conversions=30,
             credits=(60, 20)[seed % 2],
-            orders=20, longest_path=(50, 2)[seed % 2], longest_walk=(50, 6)[seed % 2], passes=(20.0, 50.0), order_memory=60.0,
+            orders=20, longest_path=(50, 2)[seed % 2], longest_walk=(50, 2)[seed % 2], passes=(20.0, 50.0),
+            order_memory=60.0,
         )  # fmt: skip
         model = ("linear", "position", "first_click", "last_click")[seed // 2 % 4]
         rule_sets = [histories.RuleSet(version="v", rules=(histories.Rule(model=model),))]
@@ -109,7 +110,8 @@ def test_as_the_oracle_over_long_histories():
         seen.update(naive.counts)
     assert seen["evicted_touches"] > 10_000
     assert min(seen[name] for name in ("evicted_conversions", "evicted_orders", "late_conversions", "cut_paths")) > 100
-    assert min(seen["changed"], seen["blind_passes"], seen["buried_touches"]) > 100, seen
+    assert min(seen["changed"], seen["blind_passes"]) > 100, seen
+    assert seen["buried_touches"] > 50
 
 
 def in_order(events):
