@@ -154,9 +154,9 @@ def rows(kills, seed=0, steps=STEPS, *, timed=True):
                     if timed and row["kills"] % 2:
                         row["kills"] += forked(draw.uniform(0.0, 0.4 * took), *arguments)
                     else:
-                        row["kills"] += forked(None, *arguments, int(draw.integers(steps // 4)))
-            saved = STORES[store](folder / "killed" / "state").get("attribution")
-            row["resumed in the middle"] += saved is not None and 0 < msgpack.unpackb(saved.blob)[0] <= steps
+                        row["kills"] += forked(None, *arguments, int(draw.integers(steps // 6)))
+                    saved = STORES[store](folder / "killed" / "state").get("attribution")
+                    row["resumed in the middle"] += saved is not None and msgpack.unpackb(saved.blob)[0] <= steps
             attribution, tally = live(history, folder / "killed", store, BATCH)
             row["histories"] += 1
             row["conversions"] += attribution.counts["conversions"]
