@@ -47,6 +47,17 @@ from seedbed.bandits import (
     UnknownArmError,
 )
 from seedbed.bandits._seen import Seen
+from seedbed.bandits.attribution import (
+    Attribution,
+    AttributionConfig,
+    Condition,
+    DelayCurve,
+    ExposureLedger,
+    LedgerConfig,
+    Rule,
+    RuleSet,
+    Tally,
+)
 from seedbed.bandits.errors import MergeError
 from seedbed.constraints import BoundedMean, Constrained
 from seedbed.storage import _saved
@@ -232,6 +243,59 @@ def _ruled() -> ColdStartAllocator:
     return allocator
 
 
+def _joined() -> dict[str, bytes]:
+    """An attribution with rules, versions, late events, evictions, passes and a log; and a tally that has been read."""
+    config = AttributionConfig(
+        windows={"order": 600.0, "gift": 60.0}, channels=("feed", "push"), touches=12, conversions=6, credits=16,
+        orders=4, order_memory=900.0, longest_path=4, passes=(100.0, 1_000.0), corrections=9, lateness=30.0,
+    )  # fmt: skip
+    large = Rule(when=Condition(min_value=2.0, segments=("vip", 7)), model="position", channels=("feed",))
+    rules = (Rule(when=Condition(kinds=("order",)), rules=(large, Rule(model="linear"))), Rule())
+    versions = [RuleSet(version="v1", rules=rules), RuleSet(version="v2", rules=(Rule(),), valid_to=50.0, priority=1)]
+    attribution, tally = Attribution(config, versions), Tally(ids=8)
+    for i in range(12):
+        at = 40.0 * i
+        times = np.array([at, at - 5.0 * i, at + 2.0])
+        attribution.touch([1, 1, 2], ["a", "b", "a"], times, [2 * i, 2 * i + 1, 2 * i], [0, -1, 1], now=at)
+        orders, values = np.array([2 * i, 2 * i - 1, 2 * i - 1], np.int64), np.array([1.0, 3.0, 3.0])
+        late = np.array([at + 3.0, at - 20.0 * i, at + (100.0 if i == 9 else 1.0)])
+        segments = np.array([7, 7, 8])
+        tally.apply(attribution.convert(orders, [1, 2, 1], ["a", "a", "b"], late, ["order", "gift", "order"], values,
+                                        segments))  # fmt: skip
+        if i in (4, 7):
+            tally.apply(attribution.settle(at))
+            tally.batch(["a"])
+    attribution.deactivate("v2")
+    empty = {"attribution, empty": Attribution().to_bytes(), "tally, empty": Tally().to_bytes()}
+    return {"attribution": attribution.to_bytes(), "tally": tally.to_bytes(), **empty}
+
+
+_CURVE = DelayCurve.fit([1.0, 5.0, 20.0, 60.0], horizon=100.0)
+
+
+def _awaited(how: str) -> bytes:
+    """A ledger of exposures that has settled or taught some, with censored, evicted, early, held and late ones."""
+    aggregation: Any = "first" if how == "teach" else "sum"
+    ledger = ExposureLedger(
+        LedgerConfig(horizon=100.0, late="correct", aggregation=aggregation, capacity=9, remember=12)
+    )
+    bandit = Bandit(Thompson(), arms=["a", 1])
+    for i in range(12):
+        at = 20.0 * i
+        ledger.show(i, ["a", 1], at=at)
+        ledger.reward(i + 1, "a", 1.0, at=at + 22.0, event_id=i)
+        ledger.reward(max(i - 2, 0), 1, 0.5, at=at - 35.0, event_id="x")
+        if i == 5:
+            ledger.censor(4, "a", at=at)
+            ledger.censor(3, "a", at=at)
+        if how == "teach":
+            ledger.teach(bandit, at, _CURVE)
+        elif i % 3:
+            ledger.settle(at)
+    ledger.reward(6, 1, 1.0, at=125.0)
+    return ledger.to_bytes()
+
+
 def specimens() -> dict[str, bytes]:
     """A valid checkpoint of each kind."""
     bandits = {
@@ -261,6 +325,9 @@ def specimens() -> dict[str, bytes]:
         "cold start, rules": _ruled().to_bytes(),
         "cold start, no rooms": ColdStartAllocator().to_bytes(),
         **{f"constrained, {name}": make().to_bytes() for name, make in chains.CHAINS.items()},
+        **_joined(),
+        **{f"exposure ledger, {how}": _awaited(how) for how in ("settle", "teach")},
+        "exposure ledger, empty": ExposureLedger(LedgerConfig(horizon=1.0)).to_bytes(),
     }
 
 
@@ -574,6 +641,12 @@ def outcome(blob: bytes, loader: Any, valid: bytes | None = None) -> str:
         _use_constrained(thing, twin)
     elif loader is Resumed:
         _use_bandit(thing.saved.bandit, twin.saved.bandit)
+    elif loader is Attribution:
+        _use_attribution(thing, twin)
+    elif loader is Tally:
+        _use_tally(thing, twin)
+    elif loader is ExposureLedger:
+        _use_ledger(thing, twin)
     else:
         _use_allocator(thing, twin)
     return "usable"
@@ -750,6 +823,88 @@ def _use_allocator(allocator: ColdStartAllocator, twin: ColdStartAllocator) -> N
         ColdStartAllocator.from_bytes(allocator.to_bytes())
 
 
+def _use_attribution(attribution: Attribution, twin: Attribution) -> None:
+    """Take events and settle, in both: what was read must do what its own twin does, and credits must sum to 1."""
+    config = attribution.config
+    start = max(attribution.watermark, 0.0) + 1_000.0
+    start = max(start, attribution._now or 0.0)
+    for each in (attribution, twin):
+        assert len(each) <= config.touches
+        assert each.kept <= config.conversions
+    n = 3 * min(config.touches, 10)
+    results = []
+    for each in (attribution, twin):
+        out: list[Any] = [each.corrections(), _documented(lambda e=each: e.settle(start))]
+        if start < 1e14:
+            at = start + np.arange(n) % 7
+            each.touch(np.arange(n) % 2 + 1, ["a"] * n, at, np.arange(n), -1, now=start + 10.0)
+            orders = np.arange(n) + 1_000
+            kinds = np.arange(n) % len(config.windows)
+            credits = each.convert(orders, np.arange(n) % 2 + 1, ["a"] * n, at + 1.0, kinds, 2.0, np.full(n, 7))
+            sums = np.bincount(credits.row, credits.share)
+            assert ((sums == 0.0) | (sums == 1.0)).all(), "the credits of a conversion do not sum to 1"
+            out += [credits, _documented(lambda e=each: e.settle(start + 1e9))]
+            Tally().apply(credits)
+        assert all(column.size == out[0][0].size for column in out[0]), "columns"
+        results.append(out)
+    assert repr([x and [c.tolist() for c in x] for x in results[0]]) == repr(
+        [x and [c.tolist() for c in x] for x in results[1]]
+    ), "twins do not do the same"
+    assert attribution.counts == twin.counts, "twins do not count the same"
+    if max(attribution.counts.values()) < 2**53:
+        Attribution.from_bytes(attribution.to_bytes())
+
+
+def _use_tally(tally: Tally, twin: Tally) -> None:
+    """Apply, and read."""
+    attribution = Attribution()
+    attribution.touch([1, 2, 3], ["a", "b", "new"], [0.0, 0.0, 0.0], [1, 2, 3])
+    credits = attribution.convert([1, 2, 3], [1, 2, 3], ["a", "b", "new"], [1.0, 1.0, 1.0], "order", 2.5)
+    for each in (tally, twin):
+        before = each.applied
+        n = each.apply(credits)
+        assert each.apply(credits) == 0 or each.ids < 3, "applied twice"
+        assert each.applied >= before + n
+    assert repr(tally.counts()) == repr(twin.counts()), "twins do not count the same"
+    batch, other = tally.batch(["a", "b", "new", "nobody"]), twin.batch(["a", "b", "new", "nobody"])
+    assert repr(batch) == repr(other), "twins do not read the same"
+    assert ((batch.gained >= 0.0) & (batch.lost >= 0.0)).all(), "less than nothing"
+    assert not tally.batch(["a", "b", "new"]).arms, "read twice"
+    if max(tally.applied, tally.duplicates, tally.forgotten) < 2**53:
+        Tally.from_bytes(tally.to_bytes())
+
+
+def _use_ledger(ledger: ExposureLedger, twin: ExposureLedger) -> None:
+    """Show, reward, censor, settle or teach, in both."""
+    config = ledger.config
+    now = ledger._now if ledger._now is not None else 0.0
+    curve = DelayCurve.fit([1.0], horizon=config.horizon) if config.horizon >= 1.0 else _CURVE
+    results = []
+    for each in (ledger, twin):
+        out: list[Any] = [each.pending, each.counts]
+        bandit = Bandit(Thompson(), arms=["a", 1])
+        out.append(_raised(lambda e=each: e.show(1_000, ["a", 1], at=now + 1.0)))
+        out.append(_raised(lambda e=each: e.reward(1_000, 1, 1.0, at=now + 2.0, event_id="y")))
+        out.append(_raised(lambda e=each: e.reward(6, "a", 0.25, at=now, event_id="z")))
+        out.append(_raised(lambda e=each: e.censor(None, ["a"], at=now + 3.0)))
+        out.append(_raised(lambda e=each: repr(e.effective(now + 1.0, curve))))
+        for later in (now + 1.0, now + 2.0 * config.horizon + 10.0):
+            if each._mode != "teach":
+                settled = _raised(lambda e=each, t=later: e.settle(t))
+                if settled is not None:
+                    assert np.isfinite(settled.rewards).all()
+                    assert len(settled.arms) == settled.rewards.size == settled.at.size
+                out.append(repr(settled))
+            else:
+                out.append(_documented(lambda e=each, t=later, b=bandit: e.teach(b, t, curve)))
+        out += [each.pending, each.counts]
+        results.append(out)
+    assert repr(results[0]) == repr(results[1]), "twins do not do the same"
+    assert ledger.pending <= config.capacity, "more are pending than can be"
+    if max(ledger.counts.values()) < 2**53:
+        ExposureLedger.from_bytes(ledger.to_bytes())
+
+
 @cache
 def _receivers() -> dict[str, Receiver]:
     return {name: Receiver(bandit.to_bytes()) for name, (bandit, _, _) in _fleets().items()}
@@ -761,6 +916,12 @@ def loader_of(name: str) -> Any:
         return _receivers()[name.split(", ")[1]]
     if name.startswith("constrained"):
         return Constrained
+    if name.startswith("attribution"):
+        return Attribution
+    if name.startswith("tally"):
+        return Tally
+    if name.startswith("exposure ledger"):
+        return ExposureLedger
     return ColdStartAllocator if name.startswith("cold") else Resumed if name == "durable" else Bandit
 
 

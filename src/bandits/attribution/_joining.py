@@ -16,8 +16,8 @@ from ._keeping import (
     OUT_UNITS,
     OUT_VALUE,
 )
-from ._orders import CURRENT, SIZE, insert, is_known, mixed, rotate
-from ._path import BY_USER, CHANNELS, CODE, LONGEST, MODEL, STEPS, read_path, rule_of, share_out
+from ._orders import CURRENT, SIZE, home, insert, is_known, mixed, rotate
+from ._path import BY_USER, CHANNELS, CODE, LONGEST, MODEL, SALT, STEPS, WALK, WHOLE, read_path, rule_of, share_out
 from ._table import (
     AHEAD,
     BORN,
@@ -61,7 +61,7 @@ def admit(
     for start in range(0, orders.size, AHEAD):
         stop = min(start + AHEAD, orders.size)
         for i in range(start, stop):
-            slot = mixed(orders[i]) & mask
+            slot = home(mixed(orders[i]), cells, mask)
             read ^= names[0, slot] ^ names[1, slot]
         for i in range(start, stop):
             name = mixed(orders[i])
@@ -108,7 +108,7 @@ def join(
     amounts: Floats,
 ) -> tuple[int, int]:
     """Credit the new ones of B conversions, from `start` on, while there is room; return where it stopped, and n."""
-    longest, by_user = settings[LONGEST], settings[BY_USER] != 0
+    longest, by_user, salt, walk = settings[LONGEST], settings[BY_USER] != 0, settings[SALT], settings[WALK]
     path, units = np.empty(longest, np.int64), np.empty(longest, np.int64)
     hashes = np.empty(AHEAD, np.int64)
     n = 0
@@ -116,7 +116,7 @@ def join(
         if (i - start) % AHEAD == 0:
             near = min(AHEAD, users.size - i)
             for j in range(near):
-                hashes[j] = hash_of(users[i + j], items[i + j], by_user)
+                hashes[j] = hash_of(users[i + j], items[i + j], salt, by_user)
             ring[SINK] = walk_ahead(slots, rows, hashes, near, settings[STEPS])
         if fates[i] == DUPLICATE:
             continue
@@ -124,16 +124,16 @@ def join(
             return i, n
         segment = segments[i] if segments.size else 0
         rule = rule_of(numbers, limits, rule_segments, kinds[i], segment, at[i], values[i])
-        earners, cut = 0, False
+        earners, state = 0, WHOLE
         if rule >= 0:
-            slot = find(slots, rows, hash_of(users[i], items[i], by_user), users[i], items[i], by_user)
+            slot = find(slots, rows, hash_of(users[i], items[i], salt, by_user), users[i], items[i], by_user)
             window, channels, model = windows[kinds[i] & 0xFF], numbers[rule, CHANNELS], numbers[rule, MODEL]
             head = slots[slot, 1] - 1
-            earners, cut = read_path(rows, times, head, at[i], window, channels, model, longest, path)
+            earners, state = read_path(rows, times, head, at[i], window, channels, model, longest, walk, path)
         if earners > 0:
             share_out(numbers, rule, earners, units)
         counts[NO_RULE] += rule < 0
-        counts[CUT_PATHS] += cut
+        counts[CUT_PATHS] += state != WHOLE
         counts[UNATTRIBUTED] += earners == 0
         for j in range(earners):
             if units[j] != 0:

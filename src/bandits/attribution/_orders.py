@@ -1,21 +1,23 @@
 """Names seen before, in two generations: when the current one is full or old, it becomes the previous one.
 
-`names [2, S]`: mixed names, 0 is vacant. `cells [5]`: which generation is the current one; how many names each holds;
-whether each holds the name that mixes to 0.
+`names [2, S]`: mixed names, 0 is vacant. `cells [6]`: which generation is the current one; how many names each holds;
+whether each holds the name that mixes to 0; an odd number that says where names stand.
 """
 
 import numpy as np
 
 from .._numba import free_kernel
 from .._random import mix64
-from ._table import AHEAD, Ints, slots_for
+from ._table import AHEAD, SALT, Ints, slots_for
 
-CURRENT, SIZE, ZERO, CELLS = 0, 1, 3, 5
+CURRENT, SIZE, ZERO, FACTOR, CELLS = 0, 1, 3, 5, 6
 
 
 def new_generations(capacity: int) -> tuple[Ints, Ints]:
     """Two empty generations of so many names."""
-    return np.zeros((2, slots_for(capacity)), np.int64), np.zeros(CELLS, np.int64)
+    cells = np.zeros(CELLS, np.int64)
+    cells[FACTOR] = SALT | 1
+    return np.zeros((2, slots_for(capacity)), np.int64), cells
 
 
 def names_in(names: Ints, cells: Ints, generation: int) -> Ints:
@@ -28,8 +30,14 @@ def names_in(names: Ints, cells: Ints, generation: int) -> Ints:
 
 @free_kernel
 def mixed(name: int) -> int:
-    """Where a name stands: one to one."""
+    """What is kept of a name: one to one."""
     return int(np.int64(mix64(np.uint64(name))))
+
+
+@free_kernel
+def home(name: int, cells: Ints, mask: int) -> int:
+    """Slot of a mixed name; where it is taken, the next vacant one."""
+    return int((np.uint64(name) * np.uint64(cells[FACTOR])) >> np.uint64(32)) & mask
 
 
 @free_kernel
@@ -38,7 +46,7 @@ def holds(names: Ints, cells: Ints, generation: int, name: int) -> bool:
     if name == 0:
         return cells[ZERO + generation] != 0  # type: ignore[no-any-return]
     mask = names.shape[1] - 1
-    slot = name & mask
+    slot = home(name, cells, mask)
     while names[generation, slot] != 0:
         if names[generation, slot] == name:
             return True
@@ -61,7 +69,7 @@ def insert(names: Ints, cells: Ints, generation: int, name: int) -> None:
         cells[ZERO + generation] = 1
         return
     mask = names.shape[1] - 1
-    slot = name & mask
+    slot = home(name, cells, mask)
     while names[generation, slot] != 0:
         slot = (slot + 1) & mask
     names[generation, slot] = name
@@ -89,7 +97,7 @@ def remember(names: Ints, cells: Ints, capacity: int, wanted: Ints, is_new: Ints
     for start in range(0, wanted.size, AHEAD):
         stop = min(start + AHEAD, wanted.size)
         for i in range(start, stop):
-            slot = mixed(wanted[i]) & mask
+            slot = home(mixed(wanted[i]), cells, mask)
             read ^= names[0, slot] ^ names[1, slot]
         for i in range(start, stop):
             name = mixed(wanted[i])

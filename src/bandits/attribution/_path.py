@@ -11,13 +11,15 @@ LAST_CLICK, FIRST_CLICK, LINEAR = 0, 1, 2  # of rules.MODELS; position is what i
 UNITS = 1 << 32  # a whole share; shares are whole numbers of units, so that they sum to 1 exactly, in any order
 
 # cells of settings
-BY_USER, LONGEST, STEPS = 0, 1, 2  # STEPS: along each path, looked at ahead
+BY_USER, LONGEST, STEPS, WALK, SALT = range(5)  # STEPS: along each path, looked at ahead
 
 HAS_SEGMENT = 1 << 8  # beside the kind
 
 # columns of rules: see rules.Compiled
 _KINDS, _SEGMENTS_FROM, _SEGMENTS_TO, MODEL, CHANNELS, _FIRST, _MIDDLE, _LAST, _PAIR, CODE = range(10)
 _VALID_FROM, _VALID_TO, _LEAST, _MOST = range(4)
+
+WHOLE, CUT, LOST = 0, 1, 2  # how much of a path was read: all; the latest touches; not even these, for certain
 
 
 @free_kernel
@@ -41,18 +43,26 @@ def rule_of(numbers: Ints, limits: Floats, segments: Ints, kind: int, segment: i
 
 @free_kernel
 def read_path(
-    rows: Ints, times: Floats, row: int, at: float, window: float, channels: int, model: int, longest: int, path: Ints
-) -> tuple[int, bool]:
-    """Write the rows that may earn, the latest first; return how many, and whether older ones were left out.
+    rows: Ints, times: Floats, row: int, at: float, window: float, channels: int, model: int, longest: int, walk: int,
+    path: Ints,
+) -> tuple[int, int]:  # fmt: skip
+    """Write the rows that may earn, the latest first; return how many, and whether that is the WHOLE path, CUT or LOST.
+
+    After `walk` rows of the key, whether they are of the path or not, it is given up.
 
     The window is counted back from the conversion, whatever came before: a touch that is too old neither opens nor
     lengthens it.
     """
-    n, looked = 0, 0
+    n, looked, walked, state = 0, 0, 0, WHOLE
     while row >= 0 and times[row, AT] >= at - window:
+        if walked == walk:
+            state = LOST
+            break
+        walked += 1
         if times[row, AT] <= at and channels >> rows[row, RANK] & 1:
             if looked == longest:
-                return n, True
+                state = CUT
+                break
             looked += 1
             stands = False  # the decision and item, on the path already
             if model >= LINEAR:
@@ -68,7 +78,7 @@ def read_path(
     if model == FIRST_CLICK and n > 0:
         path[0] = path[n - 1]
         n = 1
-    return n, False
+    return n, state
 
 
 @free_kernel

@@ -14,7 +14,7 @@ from ._keeping import AT as KEPT_AT
 from ._keeping import CREDITS, DONE, HELD, KIND, NEXT, copy_credits, count_credits, put_credits
 from ._orders import CURRENT, load, names_in
 from ._path import HAS_SEGMENT, UNITS
-from ._table import AT, BORN, COUNTS, GONE, LATEST, RANK, Floats, Ints, add_touches
+from ._table import AT, BORN, COUNTS, GONE, LATEST, RANK, SALT, Floats, Ints, add_touches
 from .config import AttributionConfig
 from .credits import KINDS, Corrections, Log
 from .rules import MOST_LEAVES, RuleSet, leaves_of
@@ -83,6 +83,8 @@ def load_attribution(cls: type[Attribution], blob: bytes) -> Any:
         attribution._use(sets, list(active))
     except ValueError as error:
         require(False, str(error))
+    except MemoryError:
+        require(False, "there is no memory here for the capacities of its configuration")
     attribution._now = take(values, "now", lambda v: v is None or _is_time(v), "a time")
     _load_counts(attribution, values)
     _load_touches(attribution, arrays)
@@ -112,9 +114,9 @@ def _load_touches(attribution: Attribution, arrays: dict[str, Any]) -> None:
     require(bool(((ranks >= 0) & (ranks <= len(config.channels))).all()), "a touch has no channel")
     add_touches(
         s.slots, s.rows, s.times, s.ring, np.zeros_like(s.counts), np.full(3, -np.inf), 0.0,
-        config.join == "user", users, items, decisions, ranks, at,
+        config.join == "user", SALT, config.longest_walk, users, items, decisions, ranks, at,
     )  # fmt: skip
-    require(int(s.ring[HELD]) == n, "a touch stands twice")
+    require(int(s.ring[HELD]) == n, "a touch stands twice, or under too many")
 
 
 def _load_orders(attribution: Attribution, arrays: dict[str, Any]) -> None:

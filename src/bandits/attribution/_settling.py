@@ -37,7 +37,7 @@ from ._keeping import (
     put,
     release,
 )
-from ._path import BY_USER, CHANNELS, CODE, LONGEST, MODEL, read_path, rule_of, share_out
+from ._path import BY_USER, CHANNELS, CODE, LONGEST, LOST, MODEL, SALT, WALK, WHOLE, read_path, rule_of, share_out
 from ._table import BLIND_PASSES, CHANGED, GONE, PASSES, Floats, Ints, find, hash_of
 from ._table import DECISION as TOUCH_DECISION
 from ._table import ITEM as TOUCH_ITEM
@@ -124,7 +124,8 @@ def pass_again(
 
     A conversion stays as it is where touches of its window may have been forgotten: what they earned is not taken back.
     """
-    longest, by_user, written = settings[LONGEST], settings[BY_USER] != 0, np.zeros(1, np.int64)
+    longest, by_user, salt, walk = settings[LONGEST], settings[BY_USER] != 0, settings[SALT], settings[WALK]
+    written = np.zeros(1, np.int64)
     path, units, left = np.empty(longest, np.int64), np.empty(longest, np.int64), np.empty(longest, np.int64)
     oldest, held = queue[NEXT] - queue[HELD], queue[HELD]
     for k in range(held):
@@ -139,18 +140,21 @@ def pass_again(
             done += 1
         kept[row, DONE] = done
         moments[row, DUE] = moments[row, AT] + passes[done] if done < passes.size else np.inf
-        if moments[row, AT] - windows[kept[row, KIND] & 0xFF] <= clock[GONE]:
+        user, item, kind, at = kept[row, USER], kept[row, ITEM], kept[row, KIND], moments[row, AT]
+        rule = rule_of(numbers, limits, rule_segments, kind, kept[row, SEGMENT], at, moments[row, VALUE])
+        earners, state = 0, WHOLE
+        if at - windows[kind & 0xFF] <= clock[GONE]:
+            state = LOST
+        elif rule >= 0:
+            slot = find(slots, rows, hash_of(user, item, salt, by_user), user, item, by_user)
+            window, channels, model = windows[kind & 0xFF], numbers[rule, CHANNELS], numbers[rule, MODEL]
+            head = slots[slot, 1] - 1
+            earners, state = read_path(rows, times, head, at, window, channels, model, longest, walk, path)
+        if state == LOST:
             counts[BLIND_PASSES] += 1  # what it was given for may have gone: there is nothing to be learnt
             if moments[row, DUE] == np.inf:
                 release(kept, pool, queue, row)
             continue
-        user, item, kind, at = kept[row, USER], kept[row, ITEM], kept[row, KIND], moments[row, AT]
-        rule = rule_of(numbers, limits, rule_segments, kind, kept[row, SEGMENT], at, moments[row, VALUE])
-        earners = 0
-        if rule >= 0:
-            slot = find(slots, rows, hash_of(user, item, by_user), user, item, by_user)
-            window, channels, model = windows[kind & 0xFF], numbers[rule, CHANNELS], numbers[rule, MODEL]
-            earners, _ = read_path(rows, times, slots[slot, 1] - 1, at, window, channels, model, longest, path)
         if earners > 0:
             share_out(numbers, rule, earners, units)
         code = numbers[rule, CODE] if rule >= 0 else 0

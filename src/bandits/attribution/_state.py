@@ -6,7 +6,7 @@ import numpy as np
 
 from ._keeping import FREE, FREE_COUNT, KEPT_WIDTH, POOL_WIDTH
 from ._orders import new_generations
-from ._table import BORN, COUNTS, WIDTH, Floats, Ints, slots_for
+from ._table import BORN, COUNTS, SALT, WIDTH, Floats, Ints, slots_for
 from .config import AttributionConfig
 
 _LINE = 64  # bytes of a cache line
@@ -63,7 +63,7 @@ def new_state(config: AttributionConfig) -> State:
         queue=queue,
         counts=np.zeros(len(COUNTS), np.int64),
         clock=clock,
-        settings=np.array([config.join == "user", config.longest_path, 1], np.int64),
+        settings=np.array([config.join == "user", config.longest_path, 1, config.longest_walk, SALT], np.int64),
         windows=np.array([*config.windows.values()], np.float64),
     )
 

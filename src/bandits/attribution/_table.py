@@ -41,6 +41,7 @@ COUNTS = (
     "passes",
     "blind_passes",
     "changed",
+    "buried_touches",
 )
 (
     TOUCHES,
@@ -59,10 +60,15 @@ COUNTS = (
     PASSES,
     BLIND_PASSES,
     CHANGED,
+    BURIED_TOUCHES,
 ) = range(len(COUNTS))
 
 # cells of clock: latest time seen; when the current generation of orders began; latest time of a touch that has gone
 LATEST, BORN, GONE = 0, 1, 2
+# Python's own salt of this process: where keys stand in tables changes no result, and nobody is to choose ids that all
+# stand in one place
+SALT = hash("seedbed: where keys stand in tables")
+ADDED, STANDS, BURIED = 0, 1, 2  # what became of a touch
 AHEAD = 128  # events whose rows are brought near before they are handled
 
 
@@ -72,9 +78,9 @@ def slots_for(capacity: int) -> int:
 
 
 @free_kernel
-def hash_of(user: int, item: int, by_user: bool) -> int:
-    """Hash of a key."""
-    mixed = mix64(np.uint64(user))
+def hash_of(user: int, item: int, salt: int, by_user: bool) -> int:
+    """Hash of a key; with another salt, another one, so that nobody can choose ids that stand in one place."""
+    mixed = mix64(np.uint64(user) ^ np.uint64(salt))
     if not by_user:
         mixed = mix64(mixed ^ (np.uint64(item) * np.uint64(0x9E37_79B9_7F4A_7C15)))
     return int(np.int64(mixed))
@@ -157,19 +163,23 @@ def add_touch(
     rank: int,
     at: float,
     by_user: bool,
-) -> bool:
-    """Put a touch into its chain; False where it stands there already."""
+    walk: int,
+) -> int:
+    """Put a touch into its chain: ADDED; or it STANDS there already; or is BURIED under more than `walk` newer ones."""
     row = ring[NEXT]
     is_full = ring[HELD] == rows.shape[0]
     while True:
         slot = find(slots, rows, hashed, user, item, by_user)
-        older, newer = slots[slot, 1] - 1, -1
+        older, newer, walked = slots[slot, 1] - 1, -1, 0
         while older >= 0:
             order = compare(rows, times, older, at, rank, decision, item)
             if order == 0:
-                return False
+                return STANDS
             if order < 0:
                 break
+            if walked == walk:
+                return BURIED
+            walked += 1
             newer = older
             older = rows[older, OLDER]
         if not is_full:
@@ -196,7 +206,7 @@ def add_touch(
         slots[slot, 1] = row + 1
     ring[NEXT] = row + 1 if row + 1 < rows.shape[0] else 0
     ring[HELD] += 1
-    return True
+    return ADDED
 
 
 @free_kernel
@@ -237,6 +247,8 @@ def add_touches(
     clock: Floats,
     lateness: float,
     by_user: bool,
+    salt: int,
+    walk: int,
     users: Ints,
     items: Ints,
     decisions: Ints,
@@ -248,7 +260,7 @@ def add_touches(
     for start in range(0, users.size, AHEAD):
         n = min(AHEAD, users.size - start)
         for j in range(n):
-            hashes[j] = hash_of(users[start + j], items[start + j], by_user)
+            hashes[j] = hash_of(users[start + j], items[start + j], salt, by_user)
         read = look_ahead(slots, rows, hashes, n)
         if ring[HELD] == rows.shape[0]:  # rows that go, and those that they follow
             for j in range(n):
@@ -259,11 +271,12 @@ def add_touches(
         for j in range(n):
             i = start + j
             watermark = clock[LATEST] - lateness
-            if not add_touch(
+            fate = add_touch(
                 slots, rows, times, ring, counts, clock, hashes[j],
-                users[i], items[i], decisions[i], ranks[i], at[i], by_user,
-            ):  # fmt: skip
-                counts[DUPLICATES] += 1
+                users[i], items[i], decisions[i], ranks[i], at[i], by_user, walk,
+            )  # fmt: skip
+            if fate != ADDED:
+                counts[DUPLICATES if fate == STANDS else BURIED_TOUCHES] += 1
                 continue
             counts[TOUCHES] += 1
             if at[i] < watermark:

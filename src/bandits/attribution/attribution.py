@@ -17,7 +17,7 @@ from ._keeping import OUT_NUMBER, OUT_WIDTH, keep
 from ._path import HAS_SEGMENT, LAST_CLICK, MODEL, STEPS
 from ._settling import pass_again
 from ._state import State, new_state
-from ._table import COUNTS, EVICTED_CORRECTIONS, FUTURE, LATEST, Floats, Ints, add_touches
+from ._table import COUNTS, EVICTED_CORRECTIONS, FUTURE, LATEST, SALT, Floats, Ints, add_touches
 from .config import AttributionConfig
 from .credits import LATE, PASS, Corrections, Credits, Log, corrections_of, credits_of, joined, refused
 from .names import checked_names
@@ -49,8 +49,10 @@ class Attribution:
 
     Notes
     -----
-    A host that restores a checkpoint delivers again what came since, touches, conversions and calls of `settle` in
-    the order in which they first came: then the same credits and corrections come out, under the same ids.
+    A host that restores a checkpoint delivers again what came since: touches, conversions, and calls of `settle`,
+    `activate` and `deactivate`, in the order in which they first came and with the same `now`. Then the same credits
+    and corrections come out, under the same ids. Save where they went (a `Tally`) before this, or with it:
+    what is saved after it lacks what came out between.
 
     Examples
     --------
@@ -102,10 +104,12 @@ class Attribution:
         """How often what happened since the beginning.
 
         touches, conversions: taken; duplicates: of either. unattributed: conversions that nobody earned, no_rule: those
-        among them that no rule was for. late_touches, late_conversions: taken, but late; future: refused. cut_paths:
-        longer than `longest_path`. evicted_touches, evicted_conversions (before their last pass), evicted_orders,
-        evicted_corrections: forgotten as capacity, or the memory of orders, ran out. passes: conversions attributed
-        anew; changed: those that earned otherwise; blind_passes: those left as they were, as touches had gone.
+        among them that no rule was for. late_touches, late_conversions: taken, but late; future: refused;
+        buried_touches: refused, see `longest_walk`. Each event is a touch, a conversion, a duplicate, future or buried.
+        cut_paths: longer than `longest_path` or `longest_walk`. evicted_touches, evicted_conversions (before their last
+        pass), evicted_orders, evicted_corrections: forgotten as capacity, or the memory of orders, ran out. passes:
+        conversions attributed anew; changed: those that earned otherwise; blind_passes: those left as they were, as
+        touches had gone or stood too deep.
         """
         with self._lock:
             return dict(zip(COUNTS, self._state.counts.tolist(), strict=True))
@@ -219,7 +223,7 @@ class Attribution:
             s = self._state
             add_touches(
                 s.slots, s.rows, s.times, s.ring, s.counts, s.clock, self.config.lateness,
-                self.config.join == "user", users, items, decisions, ranks, times,
+                self.config.join == "user", SALT, self.config.longest_walk, users, items, decisions, ranks, times,
             )  # fmt: skip
 
     def convert(

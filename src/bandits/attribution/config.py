@@ -41,6 +41,11 @@ class AttributionConfig(BaseModel):
         Seconds that a generation lasts, unless it is full before: an order is known at least as long, twice at most.
     longest_path
         Touches of a path that are looked at, the latest ones; older ones earn nothing, and the path is counted as cut.
+        Linear and position paths take time of its square.
+    longest_walk
+        Touches of a key that one event is led past. A touch that belongs under more newer ones of its user and item (or
+        user) is refused as buried; a path that begins under more earns nothing, and is counted as cut; passes leave it
+        as it is. Without that limit n touches of one key out of order would take n^2 steps.
     passes
         Seconds after a conversion when it is attributed anew, in rising order; may be empty.
     corrections
@@ -69,6 +74,7 @@ class AttributionConfig(BaseModel):
     orders: Capacity = 1_000_000
     order_memory: Seconds = 86_400.0
     longest_path: Annotated[int, Field(ge=1, le=4_096)] = 256
+    longest_walk: Capacity = 4_096
     passes: Annotated[tuple[Seconds, ...], Field(max_length=16)] = (3_600.0, 86_400.0)
     corrections: Capacity = 1_000_000
 
@@ -78,6 +84,8 @@ class AttributionConfig(BaseModel):
             raise ValueError("channels: a name stands twice")
         if any(later <= earlier for earlier, later in zip(self.passes, self.passes[1:], strict=False)):
             raise ValueError(f"passes = {self.passes} must rise")
+        if self.longest_walk < self.longest_path:
+            raise ValueError(f"longest_walk = {self.longest_walk} must be at least longest_path = {self.longest_path}")
         if self.pool < self.longest_path:
             raise ValueError(f"credits = {self.credits} must be at least longest_path = {self.longest_path}")
         return self

@@ -326,8 +326,8 @@ class ExposureLedger:
         ValueError
             For a `now` that runs backwards, or a ledger that teaches.
         """
-        time = checked_now(now, self._now)
         with self._lock:
+            time = checked_now(now, self._now)
             self._enter("settle", time)
             told: list[Exposure] = []
             for exposure in self._fresh:
@@ -451,8 +451,8 @@ class ExposureLedger:
             As `effective`; for another model, a ledger that is settled, or a bandit that is not the one that was
             taught. Nothing has been taught.
         """
-        time = checked_now(now, self._now)
         with self._lock:
+            time = checked_now(now, self._now)
             _teaching.check(self, curve)
             _teaching.check_bandit(bandit)
             gone = _teaching.gone(self, bandit)

@@ -21,6 +21,8 @@ from .names import as_names, checked_names, names_of
 
 _KIND = "tally"
 _MOST = 2.0**52  # of one share
+_MOST_VALUE = 1e15  # of one, in size, as of a conversion: sums stay finite
+_LARGEST, _LARGEST_VALUE = 2**62, 1e300  # of sums that are read: more can be added to them
 _WHOLE, _PART = range(2)  # of a sum: an integer, and a number of 2**-32; sums are the same in any order
 
 
@@ -98,7 +100,8 @@ class Tally:
         Raises
         ------
         ValueError
-            For what is neither credits nor corrections, or amounts that are not finite; nothing has changed.
+            For what is neither credits nor corrections, or amounts that are not finite, or beyond 2**52 shares or a
+            value of 1e15; nothing has changed.
         """
         if not isinstance(amounts, Credits | Corrections):
             raise ValueError(f"amounts = {type(amounts).__name__} are neither Credits nor Corrections")
@@ -108,8 +111,8 @@ class Tally:
             checked_floats(amounts.share, "shares", ids.size),
             checked_floats(amounts.value, "values", ids.size),
         )
-        if not ((np.abs(shares) <= _MOST).all() and np.isfinite(values).all()):
-            raise ValueError("shares and values must be finite, shares at most 2**52 in size")
+        if not ((np.abs(shares) <= _MOST).all() and (np.abs(values) <= _MOST_VALUE).all()):
+            raise ValueError("shares and values must be finite, shares at most 2**52 and values 1e15 in size")
         with self._lock:
             is_new = np.empty(ids.size + 1, np.int64)
             self.forgotten += remember(self._names, self._cells, self.ids, ids, is_new)
@@ -200,7 +203,11 @@ class Tally:
         """
         checkpoint = unpack(blob, _KIND)
         values, arrays = checkpoint.values, checkpoint.arrays
-        tally = cls(take(values, "ids", lambda v: is_count(v, MOST_ROWS) and v > 0, "a capacity"))
+        capacity = take(values, "ids", lambda v: is_count(v, MOST_ROWS) and v > 0, "a capacity")
+        try:
+            tally = cls(capacity)
+        except MemoryError:
+            require(False, f"there is no memory here for the {capacity} ids that it remembers")
         for name in ("applied", "duplicates", "forgotten"):
             setattr(tally, name, take(values, name, is_count, "a count"))
         for generation, name in enumerate(("applied", "applied_before")):
@@ -215,7 +222,8 @@ class Tally:
         sums = sums.reshape(4, 2, items.size)
         tally._row_of = {item: row for row, item in enumerate(items.tolist())}
         require(len(tally._row_of) == items.size, "an item stands twice")
-        require(bool(((sums >= 0) & (sums[:, 1:] < UNITS)).all() and np.isfinite(worth).all()), "a sum is none")
+        is_sum = (sums >= 0) & (sums[:, :1] <= _LARGEST) & (sums[:, 1:] < UNITS)
+        require(bool(is_sum.all() and (np.abs(worth) <= _LARGEST_VALUE).all()), "a sum is none")
         require(
             bool((_float(sums[:2].swapaxes(0, 1)) >= _float(sums[2:].swapaxes(0, 1))).all()), "more was read than is"
         )

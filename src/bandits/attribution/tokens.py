@@ -110,6 +110,7 @@ class Tokens:
     __slots__ = ("_counts", "_current", "_lock", "_signers", "ahead")
 
     def __init__(self, keys: Mapping[str, bytes], current: str, *, ahead: float = LATENESS) -> None:
+        self._signers, self._current = {}, ""  # a traceback that shows local variables shows this, too
         if not isinstance(keys, Mapping):
             raise ValueError("keys must be a map from the name of a key to its bytes")
         self._signers = {_checked_name(key_id): _signer(key_id, key) for key_id, key in keys.items()}
@@ -284,10 +285,14 @@ class Tokens:
 
 def _decoded(token: Any) -> bytes | None:
     """The bytes of a text that is the one text of these bytes; None for any other."""
-    if not isinstance(token, str | bytes | bytearray) or len(token) > MAX_LENGTH:
+    if isinstance(token, str):
+        token = str.__str__(token)  # of a subclass, which may say anything, the text itself
+    elif isinstance(token, bytes | bytearray):
+        token = memoryview(token).tobytes()
+    if type(token) not in (str, bytes) or len(token) > MAX_LENGTH:
         return None
     try:
-        text = token.encode("ascii") if isinstance(token, str) else bytes(token)
+        text = token.encode("ascii") if type(token) is str else token
         raw = urlsafe_b64decode(text + b"=" * (-len(text) % 4))
     except (UnicodeEncodeError, NoBase64):
         return None

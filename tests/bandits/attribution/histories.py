@@ -88,6 +88,7 @@ def configs(draw, **fixed):
         "passes": draw(st.sampled_from(((), (3.0,), (3.0, 20.0)))),
         "corrections": draw(st.sampled_from((1, 3, 500))),
     } | fixed
+    given["longest_walk"] = given["longest_path"] + draw(st.sampled_from((0, 1, 500)))
     if "credits" not in fixed:
         given["credits"] = draw(st.sampled_from((None, given["longest_path"], given["longest_path"] + 2)))
     return AttributionConfig(**given)

@@ -86,24 +86,36 @@ class Naive:
                 return number, place, leaf, channels
         return None
 
-    def earners(self, event):
-        """({(decision, item, rank): units}, the latest first; rule set, leaf; whether the path was cut)."""
-        found = self.rule_for(event)
-        if found is None:
-            return {}, None, False
-        number, place, leaf, channels = found
-        names = self.config.channels
-        path = [
+    def of_key(self, event):
+        """Touches of an event's user and item, or user."""
+        return [
             touch
             for touch in self.touches
-            if touch["user"] == event["user"]
-            and (self.config.join == "user" or touch["item"] == event["item"])
-            and event["at"] - self.config.windows[event["kind"]] <= touch["at"] <= event["at"]
-            and (channels is None or (touch["rank"] > 0 and names[len(names) - touch["rank"]] in channels))
+            if touch["user"] == event["user"] and (self.config.join == "user" or touch["item"] == event["item"])
         ]
-        path.sort(key=self.order_of)
-        cut = len(path) > self.config.longest_path and leaf.model != "last_click"
-        path = path[-self.config.longest_path :]
+
+    def earners(self, event):
+        """({(decision, item, rank): units}, the latest first; rule set, leaf; whether the path was cut or lost)."""
+        found = self.rule_for(event)
+        if found is None:
+            return {}, None, ""
+        number, place, leaf, channels = found
+        names = self.config.channels
+        begin = event["at"] - self.config.windows[event["kind"]]
+        path, cut = [], ""
+        for walked, touch in enumerate(sorted(self.of_key(event), key=self.order_of, reverse=True)):
+            if touch["at"] < begin or (path and leaf.model == "last_click"):
+                break
+            if walked == self.config.longest_walk:
+                cut = "lost"
+                break
+            if touch["at"] > event["at"]:
+                continue
+            if channels is None or (touch["rank"] > 0 and names[len(names) - touch["rank"]] in channels):
+                if len(path) == self.config.longest_path:
+                    cut = "cut"
+                    break
+                path.insert(0, touch)
         if leaf.model == "last_click":
             path = path[-1:]
         elif leaf.model == "first_click":
@@ -139,6 +151,10 @@ class Naive:
 
     def touch(self, events, now=None):
         for touch in self.take_future(events, now):
+            newer = sum(self.order_of(each) > self.order_of(touch) for each in self.of_key(touch))
+            if newer > self.config.longest_walk:
+                self.counts["buried_touches"] += 1
+                continue
             if touch in self.touches:
                 self.counts["duplicates"] += 1
                 continue
@@ -170,7 +186,7 @@ class Naive:
             given, code, cut = self.earners(event)
             self.counts["no_rule"] += code is None
             self.counts["unattributed"] += not given
-            self.counts["cut_paths"] += cut
+            self.counts["cut_paths"] += cut != ""
             for (decision, item, rank), units in given.items():
                 if is_late:
                     late.append(("late", event["order"], decision, item, rank, units, units / WHOLE * event["value"]))
@@ -208,11 +224,11 @@ class Naive:
             each["done"] = sum(event["at"] + delay <= now for delay in delays)
             each["due"] = event["at"] + delays[each["done"]] if each["done"] < len(delays) else math.inf
             self.counts["passes"] += 1
-            if event["at"] - self.config.windows[event["kind"]] <= self.gone:
+            given, _, cut = self.earners(event)
+            if event["at"] - self.config.windows[event["kind"]] <= self.gone or cut == "lost":
                 self.counts["blind_passes"] += 1
                 each["given"] = before if each["due"] < math.inf else {}
                 continue
-            given, _, _ = self.earners(event)
             changes = {key: given.get(key, 0) - before.get(key, 0) for key in [*before, *given]}
             self.counts["changed"] += any(changes.values())
             for (decision, item, rank), units in changes.items():

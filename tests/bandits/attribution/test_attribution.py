@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from seedbed.bandits import CheckpointError
+from seedbed.bandits._random import mix64
 from seedbed.bandits.attribution import Attribution, AttributionConfig, Rule, RuleSet, Tally, names_of
+from seedbed.bandits.attribution._orders import CURRENT, home
 from seedbed.bandits.attribution._table import COUNTS
 from seedbed.bandits.checkpoint import pack, unpack
 
@@ -20,10 +22,10 @@ def ruled(model, config=CONFIG, **rule):
     return Attribution(config, [RuleSet(version="v", rules=(Rule(model=model, **rule),))])
 
 
-def path(attribution, times, user=1, item=2, channels=None):
+def path(attribution, times, user=1, item=2, channels=None, first=1):
     """Touches of one key, decisions 1, 2..."""
     n = len(times)
-    attribution.touch([user] * n, [item] * n, np.array(times, float), np.arange(1, n + 1), channels)
+    attribution.touch([user] * n, [item] * n, np.array(times, float), np.arange(first, first + n), channels)
 
 
 def earn(attribution, at, order=1, kind="order", user=1, item=2, **options):
@@ -283,6 +285,58 @@ def test_a_path_is_cut_to_its_latest_touches():
     assert attribution.counts["cut_paths"] == 1
     assert list(earn(attribution, 3.0, order=2)) == [3, 2, 1]
     assert attribution.counts["cut_paths"] == 1
+
+
+@pytest.mark.parametrize(("model", "earners"), [("first_click", {2: 1.0}), ("last_click", {4: 1.0}),
+                                                ("position", {4: 0.4, 3: 0.2, 2: 0.4})])  # fmt: skip
+def test_a_cut_path_is_shared_as_its_rule_says(model, earners):
+    attribution = ruled(model, CONFIG.model_copy(update={"longest_path": 3}))
+    path(attribution, [1.0, 2.0, 3.0, 4.0])
+    assert earn(attribution, 5.0) == pytest.approx(earners)
+    assert attribution.settle(1e6).id.size == 0
+
+
+def test_no_event_is_led_past_more_touches_than_may_be():
+    attribution = ruled("last_click", CONFIG.model_copy(update={"longest_path": 2, "longest_walk": 2}))
+    path(attribution, [1.0])
+    earned = earn(attribution, 2.0)
+    path(attribution, [5.0, 6.0, 4.0], first=2)  # the third is led past two
+    assert attribution.counts["buried_touches"] == 0
+    path(attribution, [3.0, 6.0], first=5)  # and this one would be past three
+    assert (attribution.counts["buried_touches"], attribution.counts["touches"], len(attribution)) == (1, 5, 5)
+    assert earned == {1: 1.0}
+    assert earn(attribution, 2.0, order=2) == {}
+    assert attribution.counts["cut_paths"] == 1
+    assert attribution.settle(1e6).id.size == 0  # what was given is not taken back for touches that stand too deep
+    assert attribution.counts["blind_passes"] == 2
+    assert Attribution.from_bytes(attribution.to_bytes()).to_bytes() == attribution.to_bytes()
+
+
+def unmixed(z):
+    """The integer that `mix64` mixes to z."""
+    z ^= z >> 31 ^ z >> 62
+    z = z * pow(0x94D0_49BB_1331_11EB, -1, 2**64) % 2**64
+    z ^= z >> 27 ^ z >> 54
+    z = z * pow(0xBF58_476D_1CE4_E5B9, -1, 2**64) % 2**64
+    return z ^ z >> 30 ^ z >> 60
+
+
+def test_ids_cannot_be_chosen_to_stand_in_one_place():
+    """Where a hash is known, ids are easily found whose searches begin in the same slot: each would take n steps."""
+    ids = np.array([unmixed(i << 32) for i in range(1, 2_001)], np.uint64)
+    assert [int(mix64(each)) for each in ids[:9]] == [i << 32 for i in range(1, 10)]
+    attribution = Attribution(CONFIG.model_copy(update={"join": "user", "touches": 3_000, "orders": 3_000}))
+    attribution.touch(ids, ids, 1.0, ids)
+    attribution.convert(ids, ids, ids, 2.0, "order")
+    state = attribution._state
+    names = state.names[state.cells[CURRENT]]
+    slots, starts = np.flatnonzero(state.slots[:, 1]), state.slots[state.slots[:, 1] != 0, 0]
+    assert slots.size == 2_000
+    assert ((slots - starts) % state.slots.shape[0]).max() < 300  # about 30 where they are spread, and 2,000 if not
+    slots = np.flatnonzero(names)
+    starts = np.array([home(name, state.cells, names.size - 1) for name in names[slots]])
+    assert slots.size == 2_000
+    assert ((slots - starts) % names.size).max() < 300
 
 
 def test_text_names_are_those_of_arms():

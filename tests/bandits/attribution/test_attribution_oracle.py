@@ -84,9 +84,11 @@ def test_as_the_oracle_over_long_histories():
             windows={"order": 30.0, "gift": 3.0}, lateness=10.0, channels=histories.CHANNELS,
             join=draw.choice(("user", "user_item")), touches=draw.choice((48, 300, 900)), conversions=30,
             credits=(60, 20)[seed % 2],
-            orders=20, longest_path=(50, 2)[seed % 2], passes=(20.0, 50.0), order_memory=60.0,
+            orders=20, longest_path=(50, 2)[seed % 2], longest_walk=(50, 2)[seed % 2], passes=(20.0, 50.0),
+            order_memory=60.0,
         )  # fmt: skip
-        rule_sets = [histories.RuleSet(version="v", rules=(histories.Rule(model=draw.choice(("linear", "position"))),))]
+        model = ("linear", "position", "first_click", "last_click")[seed // 2 % 4]
+        rule_sets = [histories.RuleSet(version="v", rules=(histories.Rule(model=model),))]
         attribution, naive = Attribution(config, rule_sets), Naive(config, rule_sets)
         for tick in range(60):
             at = [float(tick * 5 + draw.randint(-15, 5)) for _ in range(30)]
@@ -109,6 +111,7 @@ def test_as_the_oracle_over_long_histories():
     assert seen["evicted_touches"] > 10_000
     assert min(seen[name] for name in ("evicted_conversions", "evicted_orders", "late_conversions", "cut_paths")) > 100
     assert min(seen["changed"], seen["blind_passes"]) > 100, seen
+    assert seen["buried_touches"] > 50
 
 
 def in_order(events):

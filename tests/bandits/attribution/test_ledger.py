@@ -514,6 +514,34 @@ def test_batches_of_rewards():
     assert (taken, ledger.counts["duplicate"]) == (3, 1)
 
 
+class Overtaken:
+    """A lock that another thread gets first."""
+
+    def __init__(self, ledger, first):
+        self.ledger, self.first, self.lock = ledger, first, ledger._lock
+
+    def __enter__(self):
+        self.ledger._lock = self.lock
+        self.first()
+        self.lock.acquire()
+
+    def __exit__(self, *failed):
+        self.lock.release()
+
+
+def test_a_present_that_another_thread_has_passed_runs_backwards():
+    curve = DelayCurve.fit([1.0], horizon=10.0)
+    for how in (
+        lambda ledger, now: ledger.settle(now),
+        lambda ledger, now: ledger.teach(Bandit(Thompson()), now, curve),
+    ):
+        ledger = ExposureLedger(LedgerConfig(horizon=10.0))
+        ledger._lock = Overtaken(ledger, lambda ledger=ledger, how=how: how(ledger, 9.0))
+        with pytest.raises(ValueError, match="runs backwards"):
+            how(ledger, 5.0)
+        assert ledger._now == 9.0
+
+
 def test_threads_settle_each_exposure_once():
     ledger, results = made(), []
 

@@ -108,6 +108,26 @@ def test_credits_and_reconciliations_are_applied_alike():
     assert tally.counts().value.tolist() == [7.0]
 
 
+def test_sums_stay_such_that_they_can_be_read_again():
+    tally, some = Tally(), corrections([(1, 7, 1.0), (2, 7, 1.0)])
+    with pytest.raises(ValueError, match="values 1e15 in size"):
+        tally.apply(some._replace(value=np.full(2, 1.7e308)))
+    tally.apply(some._replace(value=np.full(2, 1e15)))
+    assert Tally.from_bytes(tally.to_bytes()).counts().value.tolist() == [2e15]
+
+
+def test_capacities_that_no_memory_holds_are_refused(monkeypatch):
+    def none_left(capacity):
+        raise MemoryError
+
+    blobs = Tally().to_bytes(), Attribution().to_bytes()
+    for module in ("tally", "_state"):
+        monkeypatch.setattr(f"seedbed.bandits.attribution.{module}.new_generations", none_left)
+    for cls, blob in zip((Tally, Attribution), blobs, strict=True):
+        with pytest.raises(CheckpointError, match="no memory here"):
+            cls.from_bytes(blob)
+
+
 def test_what_is_no_amount_is_refused():
     tally = Tally()
     with pytest.raises(ValueError, match="neither Credits nor Corrections"):

@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import itertools
 import threading
+from traceback import TracebackException
 
 import msgpack
 import numpy as np
@@ -133,6 +134,37 @@ def test_one_token_has_one_text(data):
     letter = data.draw(st.characters(max_codepoint=127))
     changed = token[:-1] + letter
     assert (tokens.read(changed, now=NOW) is not None) == (changed == token)
+
+
+class Text(str):
+    """Says what it likes of itself."""
+
+    def encode(self, *how):
+        raise RuntimeError
+
+    def __len__(self):
+        return 4
+
+
+class Octets(bytes):
+    def __bytes__(self):
+        raise RuntimeError
+
+
+def test_a_subclass_is_read_as_what_it_is():
+    tokens = made()
+    good = signed(tokens)
+    for kind in (Text, np.str_, lambda text: Octets(text.encode()), lambda text: bytearray(text.encode())):
+        assert tokens.read(kind(good), now=NOW) is not None
+        assert tokens.read(kind(good[:-1]), now=NOW) is None
+        assert tokens.read(kind("A" * 5_000), now=NOW) is None
+    assert tokens.counts["accepted"] == 4
+
+
+def test_a_traceback_with_local_variables_can_be_written():
+    with pytest.raises(ValueError, match="keys must be a map") as failed:
+        Tokens(KEY, current="k1")
+    assert "Tokens(0 keys" in "".join(TracebackException.from_exception(failed.value, capture_locals=True).format())
 
 
 def test_the_signature_comes_before_the_content(monkeypatch):
