@@ -15,6 +15,7 @@ import numpy as np
 import open_bandit
 import pacing
 import promoting
+import redelivering
 import thresholds
 import verifying
 from rich.progress import track
@@ -206,6 +207,11 @@ def delays():
     return table(delayed.HEAD, found) + "\n\n" + delayed.text(found)
 
 
+def deliveries():
+    """50 kills -9 of a process that attributes, each followed by re-delivery (`benchmarks/redelivering.py`)."""
+    return redelivering.report(50)
+
+
 def verifications():
     """A log of 100,000 decisions, decided again in another process (`benchmarks/verifying.py`)."""
     return verifying.report(100_000)
@@ -225,6 +231,7 @@ SECTIONS = {
     "Intervals of evaluation": intervals,
     "Delayed rewards": delays,
     "Verified log": verifications,
+    "Re-delivered events": deliveries,
     "Crashes": kills,
     "Corruptions": corruptions,
     "Merges": merges,

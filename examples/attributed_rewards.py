@@ -1,8 +1,9 @@
 """From a decision to its reward and to the next policy's value: tokens, attribution, the decision log, evaluation.
 
 A service shows one of five rooms. A signed token travels with the exposure; viewers who come back with it have touched
-the room. Orders follow, some of them sent twice; the last touch earns them. The bandit learns what attribution says,
-everything stands in a decision log, and from the log alone it is read what another policy would have earned.
+the room. Orders follow, some of them sent twice; the last touch earns them. Everything stands in a decision log, from
+which alone it is read what another policy would have earned. The bandit learns at the end of the day: on the log of one
+that learns meanwhile, intervals would be too short.
 """
 
 from tempfile import TemporaryDirectory
@@ -26,17 +27,18 @@ def main() -> None:
     attribution = Attribution(AttributionConfig(windows={"order": 24 * HOUR}, lateness=3 * HOUR, passes=(HOUR,)))
     tally = Tally()
     with TemporaryDirectory() as path, DecisionLog(path) as log:
-        ranker = Logged(Bandit(Thompson(), RATES, seed=7, replica="eu-1"), log)
-        made = {}
+        bandit = Bandit(Thompson(), RATES, seed=7, replica="eu-1")
+        bandit.update(list(RATES), [0.0, 0.1, 0.1, 0.3, 0.3], weight=10.0)  # what is known from yesterday
+        ranker, day = Logged(bandit, log), []
         for hour in range(8):
             served = [serve(ranker, tokens, hour, i) for i in range(EXPOSURES // 8)]
-            made |= {decision.decision_id: decision for decision, _ in served}
             credits = come_back(attribution, tokens, served, rng, hour)
             tally.apply(credits)
             tally.apply(credits)  # delivered twice, applied once
+            day.append((served, credits))
+        tally.apply(attribution.settle(now=40 * HOUR))
+        for served, credits in day:
             tell(ranker, served, credits)
-        now = 40 * HOUR
-        tally.apply(attribution.settle(now=now))
         counts = attribution.counts
         print(f"orders: {counts['conversions']}, of which duplicates {counts['duplicates']}")
         print("tokens:", tokens.counts)

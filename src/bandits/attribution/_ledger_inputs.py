@@ -29,7 +29,7 @@ def checked_names(decisions: Any, size: int) -> list[int]:
     """Names of decisions: of one, for all, or of one each."""
     if type(decisions) is int and 0 <= decisions < 1 << 64:
         return [decisions] * size
-    if is_decision(decisions) or isinstance(decisions, int | np.integer):
+    if is_decision(decisions) or isinstance(decisions, int | np.integer) or hasattr(decisions, "decision_id"):
         return [_name(decisions)] * size
     if isinstance(decisions, str | bytes) or not np.iterable(decisions):
         raise ValueError(f"decisions = {decisions!r:.80} is neither a decision's id, nor its name, nor several")

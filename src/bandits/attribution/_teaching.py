@@ -41,6 +41,11 @@ def check(ledger: ExposureLedger, curve: Curve) -> None:
 
 def check_bandit(bandit: Bandit) -> None:
     """Refuse a bandit whose evidence is no count of successes and failures that stays."""
+    if not hasattr(bandit, "policy") or not hasattr(bandit.policy, "model"):
+        raise ValueError(
+            f"bandit = {bandit!r:.80} is not a Bandit; of a bandit under constraints pass its `bandit`; a `Logged` "
+            "cannot be taught, as its log would not know: settle, and `update` it"
+        )
     model, detector = bandit.policy.model, bandit.change_detector
     if model.kind != "beta" or model.half_life is not None or detector is not None:
         raise ValueError(

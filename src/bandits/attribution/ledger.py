@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import records
 from .._inputs import LATENESS, checked_float, checked_floats, checked_now
 from .._random import ArmId
 from .._seen import Seen
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from ..bandit import Bandit
 
 Floats = NDArray[np.float64]
-Decision = DecisionId | int  # its id, or its 64-bit name
+Decision = records.Decision | DecisionId | int  # itself, its id, or its 64-bit name
 Key = tuple[ArmId, int]
 MAX_REWARD = 1e15  # in size: sums stay finite
 
@@ -133,7 +134,7 @@ class ExposureLedger:
         Parameters
         ----------
         decisions
-            The decision that showed the arms, by its id or its name; or one for each of them, `[B]`.
+            The decision that showed the arms, its id or its name; or one for each of them, `[B]`.
         arms
             Id of the arm, or of several, `[B]`.
         at
@@ -176,7 +177,7 @@ class ExposureLedger:
         Parameters
         ----------
         decision
-            The decision that showed the arm, by its id or its name.
+            The decision that showed the arm, its id or its name.
         arm
             Id of the arm.
         value

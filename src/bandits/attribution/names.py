@@ -67,7 +67,8 @@ def is_decision(value: Any) -> bool:
 
 
 def checked_decision(decision_id: Any) -> DecisionId:
-    """Return (replica, epoch, n) as a plain tuple, or say that it is none."""
+    """Return (replica, epoch, n) as a plain tuple, also of a record that bears it, or say that it is none."""
+    decision_id = getattr(decision_id, "decision_id", decision_id)
     if not is_decision(decision_id):
         raise ValueError(
             f"decision_id = {decision_id!r:.200} is not (replica, epoch, n), a string and two integers of [0, 2**63); "
@@ -119,6 +120,10 @@ def checked_names(values: Any, what: str, size: int | None = None) -> Names:
     if array.ndim != 1 or (size is not None and array.size != size):
         wanted = "one entry for each event" + ("" if size is None else f", shape ({size},)")
         raise ValueError(f"{what} must have {wanted}; got shape {array.shape}")
+    if array.dtype.kind == "U" and not isinstance(values, np.ndarray):  # numpy makes text of numbers beside text
+        other = next((each for each in values if not isinstance(each, str)), None)
+        if other is not None:
+            raise ValueError(f"{what} mix text and {other!r:.80}, whose names differ; name all by `names_of`")
     if array.dtype.kind == "U" or (array.dtype.kind == "O" and all(isinstance(each, str) for each in array)):
         array = names_of(array.tolist())
     if array.dtype.kind not in "iu" and array.size:

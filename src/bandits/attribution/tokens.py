@@ -188,7 +188,8 @@ class Tokens:
 
     def _known(self, key_id: str) -> str:
         if not isinstance(key_id, str) or key_id not in self._signers:
-            raise ValueError(f"this is none of the {len(self._signers)} names of keys")  # it may be a key by mistake
+            names = ", ".join(map(repr, self._signers)) or "none"
+            raise ValueError(f"this is none of the names of keys, {names}")  # not shown: it may be a key by mistake
         return key_id
 
     # tokens
@@ -250,7 +251,15 @@ class Tokens:
         return claim
 
     def read_many(self, tokens: Iterable[str | bytes], *, now: float) -> Claims:
-        """Read many tokens, as `read` does each, into arrays."""
+        """Read many tokens, as `read` does each, into arrays.
+
+        Raises
+        ------
+        ValueError
+            For a single one in place of several.
+        """
+        if isinstance(tokens, str | bytes):
+            raise ValueError("tokens is a single text; pass a list of tokens, or use `read`")
         claims = [self.read(token, now=now) for token in tokens]
         size = len(claims)
         accepted = np.array([claim is not None for claim in claims], np.bool_)

@@ -42,7 +42,8 @@ def ips(
     clip
         Weights above are cut to it: less variance, and a bias that no interval knows of. None for none.
     level
-        Of the interval, .95 by default.
+        Of the interval, .95 by default. Rows are taken as independent: on the log of a policy that learnt from earlier
+        rows meanwhile, intervals are too short.
     interval
         * "auto", the default: "rare" where no term can be negative and the rewards stand in fewer than 50 effective
           rows, `(sum w r)^2 / sum (w r)^2 < 50`, else "normal".

@@ -559,3 +559,11 @@ def test_threads_lose_nothing():
     assert len(attribution) == attribution.counts["touches"] == 4 * 40 * 50
     assert attribution.counts["conversions"] == attribution.kept == 8_000
     assert sum(earned) == 8_000
+
+
+def test_text_and_numbers_do_not_mix():
+    """numpy would make text of the numbers, and `1` and `"1"` are two."""
+    attribution = Attribution()
+    with pytest.raises(ValueError, match=r"users mix text and 1, whose names differ"):
+        attribution.touch([1, "a"], ["x", "x"], 0.0, [1, 2])
+    assert attribution.counts["touches"] == 0

@@ -673,3 +673,19 @@ def test_checkpoints_that_contradict_themselves_are_refused():
     for broken in (blob[:-1], blob[:40] + b"x" + blob[41:], b"", Bandit(Thompson()).to_bytes(), None):
         with pytest.raises(CheckpointError):
             ExposureLedger.from_bytes(broken)
+
+
+def test_decisions_themselves_will_do():
+    """Beside their ids and names."""
+    bandit, ledger = Bandit(Thompson(), ["a", "b"]), ExposureLedger(LedgerConfig(horizon=10.0))
+    one, other = bandit.select(), bandit.select()
+    assert ledger.show(one, one.arms, at=0.0) == 1
+    assert ledger.show([other, one.decision_id], [other.arms[0], one.arms[0]], at=0.0) == 1
+    assert ledger.reward(other, other.arms[0], 1.0, at=1.0) == "taken"
+
+
+def test_what_cannot_be_taught_says_so():
+    ledger = ExposureLedger(LedgerConfig(horizon=10.0))
+    curve = DelayCurve.fit([1.0, 2.0], 10.0)
+    with pytest.raises(ValueError, match=r"is not a Bandit; of a bandit under constraints pass its `bandit`"):
+        ledger.teach("bandit", 0.0, curve)

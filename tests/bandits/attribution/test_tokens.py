@@ -350,3 +350,11 @@ def test_names_of_decisions():
     assert decision_names([]).shape == (0,)
     with pytest.raises(ValueError, match="is not \\(replica"):
         decision_name("eu-3")
+
+
+def test_one_token_is_not_many():
+    tokens = Tokens({"k": b"sixteen bytes or more"}, current="k")
+    with pytest.raises(ValueError, match="single text"):
+        tokens.read_many("abc", now=0.0)
+    with pytest.raises(ValueError, match="none of the names of keys, 'k'"):
+        tokens.rotate("z")
