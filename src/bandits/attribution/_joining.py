@@ -160,3 +160,11 @@ def name_amounts(orders: Ints, numbers: Ints, decisions: Ints, items: Ints, unit
         mixed = mix64(mixed ^ np.uint64(items[i]))
         mixed = mix64(mixed ^ np.uint64(numbers[i] * 2 + (units[i] < 0)))
         out[i] = np.int64(mixed)
+
+
+def names_of_amounts(orders: Ints, numbers: Ints, decisions: Ints, items: Ints, units: Ints) -> Ints:
+    """Ids of n credits or corrections, `[n]`; columns of any layout, which to numba would be other types."""
+    table = np.array((orders, numbers, decisions, items, units), np.int64)
+    ids = np.empty(orders.size, np.int64)
+    name_amounts(table[0], table[1], table[2], table[3], table[4], ids)
+    return ids

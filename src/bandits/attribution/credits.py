@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ._joining import name_amounts
+from ._joining import names_of_amounts
 from ._keeping import (
     OUT_AT,
     OUT_DECISION,
@@ -154,8 +154,7 @@ def corrections_of(out: Ints, amounts: Floats, channels: int, reason: int) -> Co
 def refused(orders: Ints, decisions: Ints, items: Ints, at: Floats) -> Corrections:
     """Records of events from the future, which add nothing."""
     nothing, zeros = np.zeros(at.size), np.zeros(at.size, np.int64)
-    ids = np.empty(at.size, np.int64)
-    name_amounts(orders, zeros - 1, decisions, items, zeros, ids)
+    ids = names_of_amounts(orders, zeros - 1, decisions, items, zeros)
     none = zeros - 1
     return Corrections(
         as_names(ids), as_names(orders), as_names(decisions), as_names(items), none, nothing, nothing, none, none,
@@ -170,8 +169,7 @@ def _channels(out: Ints, channels: int) -> Ints:
 
 
 def _columns(out: Ints, amounts: Floats, number: Ints) -> tuple[Names, Floats, Floats, tuple[Ints, Ints]]:
-    ids = np.empty(out.shape[1], np.int64)
-    name_amounts(out[OUT_ORDER], number, out[OUT_DECISION], out[OUT_ITEM], out[OUT_UNITS], ids)
+    ids = names_of_amounts(out[OUT_ORDER], number, out[OUT_DECISION], out[OUT_ITEM], out[OUT_UNITS])
     share = out[OUT_UNITS] * (1.0 / UNITS)
     code = out[OUT_RULE]
     return as_names(ids), share, share * amounts[OUT_VALUE], (code >> LEAF_BITS, code & (1 << LEAF_BITS) - 1)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._inputs import checked_float, checked_floats
-from ._joining import name_amounts
+from ._joining import names_of_amounts
 from ._table import Floats, Ints
 from .credits import RECONCILED, Corrections, Names
 from .names import as_names, checked_names
@@ -107,10 +107,10 @@ def _columns(given: Any, what: str) -> tuple[Names, Names, Floats]:
 
 
 def _corrections(items: Ints, minutes: Ints, ours: Floats, truth: Floats) -> Corrections:
-    ids, zeros = np.empty(items.size, np.int64), np.zeros(items.size, np.int64)
+    zeros = np.zeros(items.size, np.int64)
     difference = truth - ours
     signs = np.where(difference < 0.0, -1, 1)
-    name_amounts(truth.view(np.int64), minutes, items, ours.view(np.int64), signs, ids)
+    ids = names_of_amounts(truth.view(np.int64), minutes, items, ours.view(np.int64), signs)
     none, nothing = zeros - 1, np.zeros(items.size)
     return Corrections(
         as_names(ids), as_names(zeros), as_names(zeros), as_names(items), none, difference, nothing, none, none,

@@ -10,7 +10,7 @@ import pytest
 
 from seedbed.bandits import CheckpointError
 from seedbed.bandits._random import mix64
-from seedbed.bandits.attribution import Attribution, AttributionConfig, Rule, RuleSet, Tally, names_of
+from seedbed.bandits.attribution import Attribution, AttributionConfig, Rule, RuleSet, Tally, names_of, reconcile
 from seedbed.bandits.attribution._orders import CURRENT, home
 from seedbed.bandits.attribution._table import COUNTS
 from seedbed.bandits.checkpoint import pack, unpack
@@ -364,8 +364,14 @@ def test_each_kernel_has_one_signature_whatever_is_passed():
             for kinds in ("order", ["order"] * 4, np.array(["gift"] * 4), np.zeros(4, np.uint8), 0):
                 attribution.convert(users, users, users, at, kinds, values=at, segments=users)
                 attribution.convert(users, users, users, at, kinds)
+    attribution.touch([5, 5], [5, 5], [-1_010.0, -1_001.0], [8, 9])
+    attribution.convert(
+        [50, 51, 52], [5, 1, 5], [5, 1, 5], [-1_000.0, 3.0, -1_000.0], "order"
+    )  # late and in time, mixed
+    assert attribution.corrections().id.size > 1
     attribution.settle(100)
     Attribution.from_bytes(attribution.to_bytes())
+    reconcile(([2, 3], [1, 1], [2, 2]), ([2, 3], [1, 1], [5, 1]))
     seen = 0
     for name in KERNELS:
         module = importlib.import_module(f"seedbed.bandits.attribution.{name}")
