@@ -138,10 +138,9 @@ class Logged:
             check_events(arguments[0] if arguments else named.get("arm"), decisions, given)
         with self._lock, self._log._lock:
             self._logged(self._log._roll_if_full)
-            if isinstance(now := named.get("now"), int | float):
-                if now < self._now <= now + LATENESS:
-                    named["now"] = self._now
-                self._now = max(self._now, now)
+            now = None if method == "expire" else named.get("now")  # whose `now` may be any time
+            if isinstance(now, int | float) and now < self._now <= now + LATENESS:
+                named["now"] = now = self._now
             packed = _packed(arguments, named)
             if packed is not None:
                 arguments, named = unpack(packed)
@@ -155,6 +154,8 @@ class Logged:
             except BaseException as error:  # an interruption: the ranker may be ahead of its log
                 self._log._journal.refuse(error)
                 raise
+            if isinstance(now, int | float):  # which the ranker took
+                self._now = float(now)
             told = self._answered(answer, named)
             if packed is None:  # what it decided is in the log all the same
                 entries = [*([DECISION, fields] for fields in told[0]), [CHECKPOINT, True, self.ranker.to_bytes()]]

@@ -375,6 +375,8 @@ def test_threads_may_read_a_clock_each(path):
     with DecisionLog(path) as log:
         ranker = Logged(bandit(), log)
         for now in (100.0, 97.0, 101.0, 96.0):
+            with pytest.raises(ValueError, match="finite"):
+                ranker.select(now=1e300)  # what was refused is not the latest
             ranker.select(now=now)
         with pytest.raises(ValueError, match="runs backwards"):
             ranker.select(now=95.0)
