@@ -196,11 +196,7 @@ def implausible(log: EvaluationLog) -> str | None:
     """Why the propensities cannot be true, by the arms' names; None where they may be, or nobody can tell."""
     if any(len(candidates) != len(log.arms) for candidates, _, _ in log.offered):
         return None
-    why = evaluation.implausible(log.action, log.propensities, len(log.arms))
-    if why is None:
-        return None
-    row = int(why.split()[1])
-    return why.replace(f"arm {row} ", f"arm {log.arms[row]!r} ", 1)
+    return evaluation.implausible(log.action, log.propensities, len(log.arms), arms=log.arms)
 
 
 def check_size(log: EvaluationLog, arms: int) -> None:

@@ -1,12 +1,14 @@
 """Does the log speak of the policy at all? Weights of a log, and the support of one policy by another."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from .._inputs import checked_int
+from .._random import ArmId
 from ._checks import (
     checked_actions,
     checked_column,
@@ -210,7 +212,9 @@ def support(logging: ArrayLike, target: ArrayLike, clip: float = 50.0) -> Suppor
     )
 
 
-def implausible(action: ArrayLike, propensities: ArrayLike, n_arms: int, *, least: int = 30) -> str | None:
+def implausible(
+    action: ArrayLike, propensities: ArrayLike, n_arms: int, *, least: int = 30, arms: Sequence[ArmId] | None = None
+) -> str | None:
     """Say why the propensities cannot be those of the policy that logged, in a sentence; None where they may be.
 
     Of an arm a that every row offered, the mean of `[A = a] / mu(a)` is one, but for chance. A mean 5 standard errors
@@ -224,6 +228,8 @@ def implausible(action: ArrayLike, propensities: ArrayLike, n_arms: int, *, leas
         K; all arms were offered to all rows.
     least
         Rows of an arm that are needed to judge by.
+    arms
+        Ids of the arms, `[K]`, to say which it is; by default its row.
 
     Raises
     ------
@@ -247,7 +253,8 @@ def implausible(action: ArrayLike, propensities: ArrayLike, n_arms: int, *, leas
     worst = int(far.argmax())
     if far[worst] <= FAR or means[worst] <= 1.0 + SLACK:
         return None
+    name = worst if arms is None else repr(arms[worst])
     return (
-        f"arm {worst} was chosen in {counts[worst]} of {n} rows, {means[worst]:.3g} +- {errors[worst]:.2g} times as "
+        f"arm {name} was chosen in {counts[worst]} of {n} rows, {means[worst]:.3g} +- {errors[worst]:.2g} times as "
         "often as the propensities say: they are not true"
     )
